@@ -1,0 +1,134 @@
+"""From the forecasts of an issue time to a plan in the lake, and from the plan to the cloud: wiring that DAG and command line share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from headroom.errors import BadInputError
+from headroom.runtime import Runtime
+from headroom.schemas import content_digest
+
+if TYPE_CHECKING:
+    from infra.cloud import Cloud
+    from infra.reconciler import ReconcileReport
+
+__all__ = ["MadePlan", "make_plan", "newest_plan_acted_upon", "reconcile_region"]
+
+# A forecast this old still says more than none: when scoring fails, allocation goes on with the last good one.
+_LAST_GOOD: Final = pd.Timedelta("24h")
+
+
+@dataclass(frozen=True)
+class MadePlan:
+    """What `make_plan` wrote.
+
+    Attributes:
+        usd_per_day, peak_usd_per_day: list price of the first 24 hours, and of holding the peak instead.
+        approval_needed, approval_text: whether a person must agree before it is applied, and why.
+        unplanned: services without a whole forecast, as `service in region`; what they hold stays.
+        digest: SHA-256 of the rows.
+    """
+
+    issue_time: pd.Timestamp
+    regions: list[str]
+    policy: str
+    rows: int
+    usd_per_day: float
+    peak_usd_per_day: float
+    approval_needed: bool
+    approval_text: str
+    unplanned: list[str]
+    digest: str
+
+    def facts(self) -> dict[str, Any]:
+        """JSON-ready figures for an asset event."""
+        names = ("policy", "rows", "usd_per_day", "peak_usd_per_day", "approval_needed", "unplanned", "digest")
+        return {name: getattr(self, name) for name in names}
+
+
+def make_plan(opened: Runtime, *, issue_time: pd.Timestamp, regions: Sequence[str] | None = None, policy: str | None = None) -> MadePlan:
+    """Plan from the newest forecast known at `issue_time` and write the lake table `plans`; repeating it changes nothing.
+
+    Raises:
+        BadInputError: when there is no forecast of the last 24 hours, or the plan cannot be made (see `plan_capacity`).
+    """
+    from infra.budget import approval_needed, plan_usd_per_day
+    from infra.forecast_check import chosen_regions, unplanned_services
+    from infra.ledger import Ledger
+    from infra.planner import plan_capacity
+
+    settings = opened.settings
+    forecasts = _newest_forecast(opened, issue_time)
+    plan = plan_capacity(settings, forecasts, issue_time=issue_time, policy=policy, regions=regions)
+    chosen = sorted(plan["region"].unique())
+    opened.lake.replace("plans", plan, start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": chosen})
+    held = Ledger.open(opened.home.database_url).held()
+    held_usd_per_day = float(held.loc[held["region"].isin(chosen), "usd_per_hour"].sum()) * 24
+    approval = approval_needed(settings, plan, held_usd_per_day=held_usd_per_day)
+    return MadePlan(
+        issue_time=issue_time,
+        regions=chosen,
+        policy=str(plan["policy"].iloc[0]),
+        rows=len(plan),
+        usd_per_day=approval.plan_usd_per_day,
+        peak_usd_per_day=plan_usd_per_day(plan, "peak_cost_usd"),
+        approval_needed=approval.needed,
+        approval_text=approval.reason,
+        unplanned=[
+            f"{service} in {region}" for region, service in unplanned_services(settings, forecasts, chosen_regions(settings, regions))
+        ],
+        digest=content_digest("plans", plan),
+    )
+
+
+def newest_plan_acted_upon(opened: Runtime) -> pd.Timestamp | None:
+    """Issue time of the newest plan that the reconciler has acted upon; None when it never has."""
+    from infra.ledger import Ledger
+
+    return Ledger.open(opened.home.database_url).newest_issue_time()
+
+
+def reconcile_region(
+    opened: Runtime, *, issue_time: pd.Timestamp, region: str, dry_run: bool, cloud: Cloud | None = None
+) -> ReconcileReport:
+    """Bring one region to the plan of `issue_time`, or with `dry_run` only say what would be done.
+
+    Args:
+        cloud: an opened cloud; default the one of the settings, with the environment's credentials.
+
+    Raises:
+        BadInputError: when there is no such plan, or a newer one has been acted upon.
+        UnavailableError: when the cloud does not answer.
+    """
+    from infra.cloud import Cloud
+    from infra.ledger import Ledger
+    from infra.reconciler import reconcile
+
+    settings, ledger = opened.settings, Ledger.open(opened.home.database_url)
+    plan = opened.lake.read("plans", start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": region})
+    if plan.empty:
+        raise BadInputError(f"no plan of {issue_time.isoformat()} for {region}: run headroom plan --as-of {issue_time.isoformat()} first")
+    newest = ledger.newest_issue_time()
+    if not dry_run and newest is not None and newest > issue_time:
+        raise BadInputError(
+            f"the plan of {issue_time.isoformat()} is older than the one of {newest.isoformat()} that was acted upon; "
+            "going back would release capacity that is needed. Use --dry-run, or plan for a later time"
+        )
+    endpoint = opened.home.cloud_endpoint or settings.cloud.endpoint
+    cloud = cloud or Cloud(settings.cloud.project, endpoint, timeout=settings.cloud.operation_timeout_seconds)
+    return reconcile(settings, ledger, cloud, plan, issue_time=issue_time, region=region, dry_run=dry_run)
+
+
+def _newest_forecast(opened: Runtime, issue_time: pd.Timestamp) -> pd.DataFrame:
+    start, end = issue_time - _LAST_GOOD, issue_time + pd.Timedelta("1h")
+    known = opened.lake.read("forecasts", start=start, end=end, as_of=issue_time)
+    if known.empty:
+        raise BadInputError(
+            f"no forecast between {start.isoformat()} and {issue_time.isoformat()}: run headroom score --as-of {issue_time.isoformat()} first"
+        )
+    newest: pd.DataFrame = known[known["issue_time"] == known["issue_time"].max()]
+    return newest.reset_index(drop=True)

@@ -1,0 +1,1 @@
+"""The report page: its charts as SVG, its template and style."""

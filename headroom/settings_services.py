@@ -1,0 +1,145 @@
+"""Regions, services, policy and cloud: the part of `capacity.yaml` that says what is needed and what may be spent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+__all__ = [
+    "Capacity",
+    "Cloud",
+    "Interconnect",
+    "Policy",
+    "Region",
+    "RegionName",
+    "Service",
+    "ServiceLevel",
+    "ServiceName",
+    "Storage",
+    "Strict",
+]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Names go into series ids, which split at "/", and into Google Cloud resource names (RFC 1035, 63 characters with our
+# prefix and suffix).
+RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
+ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?(:[a-z0-9-]{1,20})?$")]
+Forecastable = Literal["cpu", "memory", "storage", "bandwidth", "requests"]
+
+
+class Strict(BaseModel):
+    """Base of every settings model: immutable; an unknown key and a value of another type are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Interconnect(Strict):
+    """The dedicated attachment whose bandwidth follows the plan, one per region."""
+
+    attachment: str = Field(description="name of the InterconnectAttachment (type DEDICATED)")
+    minimum_gbps: Positive = Field(default=0.05, description="never set below this step")
+
+
+class Region(Strict):
+    """One Google Cloud region."""
+
+    zones: list[str] = Field(min_length=1, description="zones to use, in order of preference")
+    quotas: dict[str, NotNegative] = Field(min_length=1, description="quota metric -> limit, for example N2_CPUS: 400")
+    timezone: str = Field(default="UTC", description="IANA name; calendar features use local time")
+    holidays: str | None = Field(default=None, description="country code for public holidays, for example FR")
+    peers: list[str] = Field(default=[], description="regions that may lend capacity")
+    interconnect: Interconnect | None = None
+
+    @model_validator(mode="after")
+    def _time_zone_exists(self) -> Self:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"timezone: {self.timezone!r} is not an IANA time zone, for example Europe/Paris") from error
+        return self
+
+
+class ServiceLevel(Strict):
+    """What the service promises its users."""
+
+    availability: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.999, description="share of demand to be met")
+    latency_ms: Positive | None = Field(default=None, description="target latency")
+
+
+class Storage(Strict):
+    """Where a storage demand is held."""
+
+    kind: Literal["disk", "regional-disk", "storage-pool"] = "disk"
+    type: str = Field(default="pd-balanced", description="disk or pool type")
+
+
+class Capacity(Strict):
+    """How load becomes machines."""
+
+    machine_type: str = Field(description="for example n2-standard-8")
+    target_utilisation: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.6, description="share of a machine's vCPU that demand may use"
+    )
+    requests_per_vcpu: Positive | None = Field(default=None, description="needed when the demand is requests")
+    boot_minutes: NotNegative = Field(default=5, description="from the call until the machine serves")
+    resume_minutes: NotNegative = Field(default=2, description="from resume of a suspended machine until it serves")
+    minimum_instances: Annotated[int, Field(ge=0)] = Field(default=1, description="never fewer running")
+    storage: Storage = Storage()
+
+
+class Service(Strict):
+    """One service, application or client that asks for capacity."""
+
+    regions: list[str] = Field(min_length=1, description="where it runs")
+    criticality: Literal["low", "medium", "high"] = "medium"
+    slo: ServiceLevel = ServiceLevel()
+    demand: dict[Forecastable, str] = Field(min_length=1, description="resource -> metric of a source")
+    capacity: Capacity
+
+    @model_validator(mode="after")
+    def _requests_can_be_served(self) -> Self:
+        if "requests" in self.demand and self.capacity.requests_per_vcpu is None:
+            raise ValueError("capacity.requests_per_vcpu: missing; a service whose demand is requests needs it, for example 12")
+        return self
+
+
+class Policy(Strict):
+    """How forecasts become capacity, and what needs a person."""
+
+    name: Literal["tiered"] = "tiered"
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.15, description="confidence is the chance that demand is within this share of the median"
+    )
+    high_confidence: Share = Field(default=0.9, description="above it everything needed is held hot")
+    medium_confidence: Share = Field(default=0.6, description="above it `medium_share` is held hot")
+    medium_share: Share = Field(default=0.75, description="hot share of the need in the medium tier")
+    quantile: Annotated[float, Field(ge=0.5, le=0.99)] = Field(default=0.9, description="quantile of demand that is covered")
+    demand_statistic: Literal["max", "mean"] = Field(default="max", description="what an hour of measurements counts as")
+    budget_usd_per_day: Positive = Field(
+        default=10_000, description="above it machines go from hot to warm, least critical first; refused if that is not enough"
+    )
+    approval_usd_per_day: NotNegative = Field(default=1_000, description="an increase above it waits for a person")
+    approval_timeout_minutes: Positive = Field(default=60, description="no answer by then means no")
+    hold_hours: Annotated[int, Field(ge=1, le=72)] = Field(default=1, description="hours between two allocations")
+
+    @model_validator(mode="after")
+    def _tiers_in_order(self) -> Self:
+        if self.medium_confidence >= self.high_confidence:
+            raise ValueError(f"medium_confidence {self.medium_confidence} must be below high_confidence {self.high_confidence}")
+        return self
+
+
+class Cloud(Strict):
+    """Which project, and where its API answers."""
+
+    project: str = Field(min_length=1, description="Google Cloud project id")
+    endpoint: str | None = Field(
+        default=None, pattern=r"^https?://", description="another Compute Engine API, such as the local cloud; default Google's"
+    )
+    connection_id: str = Field(default="headroom_cloud", description="Airflow connection that may hold endpoint and key file")
+    operation_timeout_seconds: Positive = 600
