@@ -1,0 +1,1 @@
+"""Sources, data contracts, ingestion, events and anomalies: what comes into the lake."""
