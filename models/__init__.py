@@ -1,0 +1,1 @@
+"""Forecasters, backtest, selection, calibration, the registry, scoring and learning."""

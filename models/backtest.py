@@ -1,0 +1,95 @@
+"""Rolling-origin backtest: at every cutoff a candidate sees what was known then, and forecasts the next 72 hours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pandas as pd
+
+from headroom.errors import BadInputError
+from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS
+from models.candidates import create
+from models.forecaster import SeriesCalendar
+from models.hourly_grid import recent, unservable
+from models.visible_events import events_known_at
+
+__all__ = ["OOF_COLUMNS", "backtest", "backtest_cutoffs", "split_windows"]
+
+# Columns of an out-of-fold frame; `seconds` is the time that fit and forecast took, per series.
+OOF_COLUMNS = ("candidate", "unique_id", "cutoff", "ds", "horizon", *QUANTILE_COLUMNS, "y", "seconds")
+
+
+def backtest_cutoffs(
+    history_end: pd.Timestamp, windows: int, step_hours: int = HORIZON_HOURS, horizon: int = HORIZON_HOURS
+) -> list[pd.Timestamp]:
+    """Cutoffs of `windows` windows, oldest first; the last window ends at `history_end` (the first hour not known).
+
+    Raises:
+        BadInputError: when `windows` or `step_hours` is below 1.
+    """
+    if windows < 1 or step_hours < 1:
+        raise BadInputError(f"backtest of {windows} windows every {step_hours} hours: both must be at least 1")
+    last = history_end.floor("h") - pd.Timedelta(hours=horizon)
+    return [last - pd.Timedelta(hours=step_hours * back) for back in reversed(range(windows))]
+
+
+def split_windows(oof: pd.DataFrame, calibration_windows: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(rows to select on, rows to calibrate on): the last `calibration_windows` cutoffs calibrate, the earlier ones select.
+
+    Raises:
+        BadInputError: when no cutoff would be left to select on.
+    """
+    cutoffs = sorted(oof["cutoff"].unique())
+    if len(cutoffs) <= calibration_windows:
+        raise BadInputError(
+            f"{len(cutoffs)} backtest windows leave none to select on beside {calibration_windows} to calibrate on; add windows"
+        )
+    late = oof["cutoff"].isin(cutoffs[len(cutoffs) - calibration_windows :])
+    return oof[~late].reset_index(drop=True), oof[late].reset_index(drop=True)
+
+
+def backtest(
+    candidates: Sequence[str],
+    history: pd.DataFrame,
+    events: pd.DataFrame,
+    calendar: SeriesCalendar,
+    cutoffs: Sequence[pd.Timestamp],
+    horizon: int = HORIZON_HOURS,
+    *,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Out-of-fold quantiles (`OOF_COLUMNS`) of every candidate, series and cutoff; hours without a measurement are left out.
+
+    At a cutoff a candidate sees history before it and events with `available_at` up to it, nothing else. Hand in every version of
+    an event, so that an early cutoff sees the early one. A series that cannot be served at a cutoff has no rows there.
+    """
+    parts = [_at_cutoff(name, history, events, calendar, cutoff, horizon, seed) for cutoff in cutoffs for name in candidates]
+    if not parts:
+        return pd.DataFrame(columns=list(OOF_COLUMNS))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _at_cutoff(
+    name: str,
+    history: pd.DataFrame,
+    events: pd.DataFrame,
+    calendar: SeriesCalendar,
+    cutoff: pd.Timestamp,
+    horizon: int,
+    seed: int,
+) -> pd.DataFrame:
+    seen = history[history["ds"] < cutoff]
+    seen = seen[~seen["unique_id"].isin(list(unservable(seen, cutoff)))]
+    if seen.empty:
+        return pd.DataFrame(columns=list(OOF_COLUMNS))
+    known = events_known_at(events, cutoff)
+    started = time.perf_counter()
+    forecaster = create(name, seed=seed).fit(seen, known, calendar)
+    quantiles = forecaster.predict_quantiles(recent(seen, cutoff), known, cutoff, horizon)
+    seconds = (time.perf_counter() - started) / seen["unique_id"].nunique()
+    truth = history[["unique_id", "ds", "y"]].dropna(subset=["y"])
+    rows = quantiles.merge(truth, on=["unique_id", "ds"], how="inner")
+    hours = ((rows["ds"] - cutoff) // pd.Timedelta(hours=1)).astype(int) + 1
+    rows = rows.assign(candidate=name, cutoff=cutoff, horizon=hours, seconds=seconds)
+    return rows[list(OOF_COLUMNS)]

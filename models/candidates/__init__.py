@@ -1,0 +1,42 @@
+"""The candidates that compete in the backtest, by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from headroom.errors import BadInputError
+from models.forecaster import Forecaster
+
+__all__ = ["CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "create"]
+
+NAIVES: Final = ("seasonal-naive-24", "seasonal-naive-168")
+# One model per series: their series can be spread over shards.
+LOCAL_CANDIDATES: Final = (*NAIVES, "auto-arima", "auto-ets", "mstl", "prophet")
+# One model across all series: needs all of them in one shard.
+GLOBAL_CANDIDATES: Final = ("lightgbm",)
+CANDIDATES: Final = (*LOCAL_CANDIDATES, *GLOBAL_CANDIDATES)
+
+
+def create(name: str, *, seed: int = 0) -> Forecaster:
+    """A new, unfitted candidate.
+
+    Raises:
+        BadInputError: when no candidate has this name.
+    """
+    if name in NAIVES:
+        from models.candidates.seasonal_naive import SeasonalNaive
+
+        return SeasonalNaive(season=int(name.rpartition("-")[2]))
+    if name in ("auto-arima", "auto-ets", "mstl"):
+        from models.candidates.statistical import Statistical
+
+        return Statistical(name)
+    if name == "prophet":
+        from models.candidates.prophet_events import ProphetEvents
+
+        return ProphetEvents(seed=seed)
+    if name == "lightgbm":
+        from models.candidates.lightgbm_quantile import LightGBMQuantile
+
+        return LightGBMQuantile(seed=seed)
+    raise BadInputError(f"candidate {name!r} is unknown; known: {', '.join(CANDIDATES)}")

@@ -1,0 +1,104 @@
+"""Prophet per series, with events and readings as regressors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+import numpy as np
+import pandas as pd
+
+from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.candidates.per_series import forecast_each
+from models.event_features import driver_hours, driver_kinds, event_hours, event_kinds
+from models.forecaster import CONTEXT_HOURS, SeriesCalendar
+from models.hourly_grid import Array, grid
+from models.quantile_frame import quantile_frame
+from models.visible_events import events_of_series
+
+__all__ = ["ProphetEvents"]
+
+_WEEK: Final = 168
+# An event's pull before it starts and after it ends fades by a factor e in this many hours.
+_FADE_HOURS: Final = 2.0
+
+
+class ProphetEvents:
+    """Prophet with daily and weekly seasons; a regressor per kind of event during, before and after it, and one per reading.
+
+    Public holidays are events too. Refitted on the history that a forecast is given. Quantiles are those of the residuals of
+    the fit around the point forecast, which costs no sampling and is the same in every process.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.name = "prophet"
+        self.seed = seed
+
+    def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
+        return self
+
+    def predict_quantiles(
+        self, history: pd.DataFrame, events: pd.DataFrame, issue_time: pd.Timestamp, horizon: int = HORIZON_HOURS
+    ) -> pd.DataFrame:
+        names, values = grid(history.dropna(subset=["y"]), issue_time)
+        hours = pd.date_range(end=issue_time + pd.Timedelta(hours=horizon - 1), periods=CONTEXT_HOURS + horizon, freq="h")
+        measured = dict(zip(names, values, strict=True))
+
+        def one(name: str, filled: Array, ahead: int) -> Array:  # Prophet bears gaps, so the measured hours are fitted
+            regressors = _regressors(events_of_series(events, name), hours, filled.size + ahead)
+            return _forecast(measured[name][-filled.size :], hours[-filled.size - ahead :], regressors, self.seed)
+
+        return quantile_frame(names, forecast_each(self.name, names, values, horizon, one), issue_time)
+
+
+def _regressors(events: pd.DataFrame, hours: pd.DatetimeIndex, length: int) -> pd.DataFrame:
+    """Columns of the last `length` hours; one that does not vary is left out."""
+    hours = hours[-length:]
+    kinds, drivers = event_kinds(events), driver_kinds(events)
+    near = event_hours(events, kinds, hours)
+    near[:, 1::3], near[:, 2::3] = np.exp(-near[:, 1::3] / _FADE_HOURS), np.exp(-near[:, 2::3] / _FADE_HOURS)
+    readings = pd.DataFrame(driver_hours(events, drivers, hours))
+    columns = np.hstack([near, readings.fillna(readings.mean()).fillna(0.0).to_numpy()])
+    return pd.DataFrame(columns, columns=[f"r{i}" for i in range(columns.shape[1])])
+
+
+def _forecast(values: Array, hours: pd.DatetimeIndex, regressors: pd.DataFrame, seed: int) -> Array:
+    frame = regressors.assign(ds=hours.tz_localize(None))
+    past, future = frame.iloc[: values.size].assign(y=values), frame.iloc[values.size :]
+    past = past[np.isfinite(past["y"])]
+    used = [name for name in regressors.columns if np.ptp(past[name]) > 0]
+    model = _prophet(used, weekly=values.size >= 2 * _WEEK)
+    model.fit(past, seed=seed)
+    fitted = model.predict(past)["yhat"].to_numpy()
+    errors = np.quantile(past["y"].to_numpy() - fitted, QUANTILES)
+    quantiles: Array = model.predict(future)["yhat"].to_numpy()[:, None] + errors
+    return quantiles
+
+
+def _prophet(regressors: Sequence[str], *, weekly: bool) -> Any:
+    # On import prophet reports a missing plotly as an error. cmdstanpy reports every run of the optimiser, and one that stopped early as an
+    # error; prophet then says itself that it takes Newton's method, and raises when that fails too.
+    logging.getLogger("prophet.plot").addFilter(_not_about_plotly)
+    logging.getLogger("cmdstanpy").addFilter(_not_about_a_chain)
+    from prophet import Prophet
+
+    model = Prophet(
+        n_changepoints=8,
+        changepoint_prior_scale=0.01,
+        daily_seasonality=10,
+        weekly_seasonality=3 if weekly else False,
+        yearly_seasonality=False,
+        uncertainty_samples=0,
+    )
+    for name in regressors:
+        model.add_regressor(name)
+    return model
+
+
+def _not_about_plotly(record: logging.LogRecord) -> bool:
+    return "plotly" not in record.getMessage()
+
+
+def _not_about_a_chain(record: logging.LogRecord) -> bool:
+    return "Chain [" not in record.getMessage()

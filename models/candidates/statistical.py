@@ -1,0 +1,79 @@
+"""AutoARIMA, AutoETS and MSTL of statsforecast, each within what an hourly series can afford."""
+
+from __future__ import annotations
+
+import warnings
+from statistics import NormalDist
+from typing import Any, Final, Self
+
+import numpy as np
+import pandas as pd
+
+from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.candidates.per_series import forecast_each
+from models.forecaster import SeriesCalendar
+from models.hourly_grid import Array, grid
+from models.quantile_frame import quantile_frame
+
+__all__ = ["Statistical"]
+
+_DAY: Final = 24
+_WEEK: Final = 168
+_STEPS_OF_DEVIATION: Final = np.array([NormalDist().inv_cdf(q) for q in QUANTILES])
+# Smooth every third or fifth hour and interpolate: a third of the time, the same decomposition to the eye.
+_JUMPS: Final = {"seasonal_jump": 3, "low_pass_jump": 3, "trend_jump": 5}
+# A level from which the standard deviation of a forecast can be read: one deviation to each side.
+_ONE_DEVIATION: Final = 100 * (2 * NormalDist().cdf(1.0) - 1)
+
+
+class Statistical:
+    """A statistical model per series, refitted on the history that a forecast is given.
+
+    - `auto-arima`: AutoARIMA without season on what remains after a decomposition into day and week. With season 24 a
+      series costs two minutes, so 0.1 to 0.3 s.
+    - `auto-ets`: additive error and season (24), the better by AICc of no trend and a damped one. Multiplicative
+      errors explode on zeros, an undamped trend over 72 hours.
+    - `mstl`: day and week seasons repeated, and simple exponential smoothing for the rest.
+
+    Quantiles are normal around the mean, with the model's own deviation.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
+        return self
+
+    def predict_quantiles(
+        self,
+        history: pd.DataFrame,
+        events: pd.DataFrame,  # noqa: ARG002 -- the protocol's argument
+        issue_time: pd.Timestamp,
+        horizon: int = HORIZON_HOURS,
+    ) -> pd.DataFrame:
+        names, values = grid(history.dropna(subset=["y"]), issue_time)
+        with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+            # The search over orders tries some that explode or do not converge, and drops them.
+            warnings.filterwarnings("ignore", message="possible convergence problem", category=UserWarning)
+            quantiles = forecast_each(self.name, names, values, horizon, self._one)
+        return quantile_frame(names, quantiles, issue_time)
+
+    def _one(self, _name: str, filled: Array, horizon: int) -> Array:
+        fitted = self._fitted(filled)
+        found = fitted.predict(h=horizon, level=[_ONE_DEVIATION])
+        mean = np.asarray(found["mean"], dtype=float)
+        deviation = np.asarray(found[f"hi-{_ONE_DEVIATION}"], dtype=float) - mean
+        quantiles: Array = mean[:, None] + deviation[:, None] * _STEPS_OF_DEVIATION
+        return quantiles
+
+    def _fitted(self, filled: Array) -> Any:
+        from statsforecast.models import MSTL, AutoARIMA, AutoETS
+
+        if self.name == "auto-ets":
+            tried = [AutoETS(_DAY, model="ANA").fit(filled), AutoETS(_DAY, model="AAA", damped=True).fit(filled)]
+            return min(tried, key=lambda fitted: float(fitted.model_["aicc"]))
+        rest = (
+            AutoARIMA(seasonal=False, approximation=True, max_p=2, max_q=1, max_d=1) if self.name == "auto-arima" else AutoETS(model="ANN")
+        )
+        seasons = [season for season in (_DAY, _WEEK) if filled.size >= 2 * season]
+        return MSTL(seasons, trend_forecaster=rest, stl_kwargs=_JUMPS).fit(filled)

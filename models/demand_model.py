@@ -1,0 +1,147 @@
+"""The fitted whole that forecasts every series: chosen candidates, their fits, and the calibration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import pandas as pd
+
+from headroom.errors import BadInputError
+from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS
+from models.calibration import OFFSET_COLUMNS, Calibration
+from models.candidates import create
+from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
+from models.hourly_grid import recent, unservable
+from models.visible_events import events_known_at
+
+__all__ = ["FORECAST_COLUMNS", "DemandModel"]
+
+FORECAST_COLUMNS: Final = ("unique_id", "ds", "horizon", *QUANTILE_COLUMNS, "candidate")
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class DemandModel:
+    """A trained model; `fit` makes one, `save` and `load` keep it as plain files.
+
+    Attributes:
+        chosen: unique_id -> candidate that forecasts it.
+        calendar: local time of the series.
+        calibration: offsets that `predict` applies.
+        train_start: first hour of the history it learnt from.
+        train_end: first hour after it.
+        seed: of every candidate.
+        fitted: the candidates in use.
+    """
+
+    chosen: dict[str, str]
+    calendar: SeriesCalendar
+    calibration: Calibration
+    train_start: pd.Timestamp
+    train_end: pd.Timestamp
+    seed: int
+    fitted: Mapping[str, Forecaster]
+
+    @classmethod
+    def fit(
+        cls,
+        history: pd.DataFrame,
+        events: pd.DataFrame,
+        calendar: SeriesCalendar,
+        *,
+        chosen: Mapping[str, str],
+        calibration: Calibration,
+        issue_time: pd.Timestamp,
+        seed: int = 0,
+    ) -> Self:
+        """Fit the chosen candidates on all history before `issue_time`, with the events known by then.
+
+        Raises:
+            BadInputError: when there is no history before the issue time.
+        """
+        seen = history[history["ds"] < issue_time]
+        if seen.empty:
+            raise BadInputError(f"no history before {issue_time.isoformat()}: ingest metrics first, or train at a later issue time")
+        known = events_known_at(events, issue_time)
+        usable = seen[~seen["unique_id"].isin(list(unservable(seen, issue_time)))]
+        fitted = {name: create(name, seed=seed).fit(usable, known, calendar) for name in sorted(set(chosen.values()))}
+        return cls(dict(chosen), calendar, calibration, seen["ds"].min(), issue_time, seed, fitted)
+
+    def unservable(self, history: pd.DataFrame, issue_time: pd.Timestamp) -> dict[str, str]:
+        """Series that `predict` leaves out, with the reason: too little history, or not seen in training."""
+        trained, given = set(self.chosen), set(history["unique_id"])
+        reasons = unservable(history[history["ds"] < issue_time], issue_time)
+        reasons |= dict.fromkeys(trained - given, "no history")
+        reasons |= dict.fromkeys(given - trained, "not among the series the model was trained on")
+        return dict(sorted((str(series), reason) for series, reason in reasons.items()))
+
+    def predict(self, history: pd.DataFrame, events: pd.DataFrame, issue_time: pd.Timestamp, horizon: int = HORIZON_HOURS) -> pd.DataFrame:
+        """Calibrated quantiles (`FORECAST_COLUMNS`) of every series that can be served, sorted by series and hour.
+
+        Only history in the four weeks before the issue time and events known by then are used, whatever is handed in. The same
+        arguments give the same numbers in every process, which makes a backfill equal to the live run.
+        """
+        left_out = self.unservable(history, issue_time)
+        seen = recent(history, issue_time)
+        known = events_known_at(events, issue_time)
+        parts = []
+        for name, forecaster in self.fitted.items():
+            series = [s for s, candidate in self.chosen.items() if candidate == name and s not in left_out]
+            rows = seen[seen["unique_id"].isin(series)]
+            if not rows.empty:
+                parts.append(forecaster.predict_quantiles(rows, known, issue_time, horizon).assign(candidate=name))
+        if not parts:
+            return pd.DataFrame(columns=list(FORECAST_COLUMNS))
+        raw = pd.concat(parts, ignore_index=True).sort_values(["unique_id", "ds"], ignore_index=True)
+        hours = ((raw["ds"] - issue_time) // pd.Timedelta(hours=1)).astype("int32") + 1
+        return self.calibration.apply(raw.assign(horizon=hours.astype("int32")))[list(FORECAST_COLUMNS)]
+
+    def save(self, folder: Path) -> None:
+        """Write the model as JSON, Parquet and LightGBM text files; what was in the files of an earlier save is replaced."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.calibration.offsets.to_parquet(folder / "calibration.parquet", index=False)
+        for name, forecaster in self.fitted.items():
+            if isinstance(forecaster, StoredForecaster):
+                forecaster.save(folder / name)
+        facts = {
+            "format": _FORMAT,
+            "chosen": self.chosen,
+            "timezones": dict(self.calendar.timezones),
+            "train_start": self.train_start.isoformat(),
+            "train_end": self.train_end.isoformat(),
+            "seed": self.seed,
+        }
+        (folder / "model.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            BadInputError: when the folder holds no model, or one of another format.
+        """
+        file = folder / "model.json"
+        if not file.is_file():
+            raise BadInputError(f"{folder}: no model.json; point to a folder written by DemandModel.save")
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        if facts["format"] != _FORMAT:
+            raise BadInputError(f"{file}: format {facts['format']}, this version reads {_FORMAT}; train again")
+        calendar = SeriesCalendar(facts["timezones"])
+        fitted = {}
+        for name in sorted(set(facts["chosen"].values())):
+            forecaster = create(name, seed=facts["seed"])
+            fitted[name] = forecaster.load(folder / name, calendar) if isinstance(forecaster, StoredForecaster) else forecaster
+        offsets = pd.read_parquet(folder / "calibration.parquet")[list(OFFSET_COLUMNS)]
+        return cls(
+            chosen=facts["chosen"],
+            calendar=calendar,
+            calibration=Calibration(offsets),
+            train_start=pd.Timestamp(facts["train_start"]),
+            train_end=pd.Timestamp(facts["train_end"]),
+            seed=facts["seed"],
+            fitted=fitted,
+        )

@@ -1,0 +1,144 @@
+"""The table a direct multi-horizon model learns from: one row per series, origin and horizon.
+
+The target is scaled per series and anchored on its seasonal-naive value: (y - anchor) / scale. So one model serves series of any size, and what it
+learns is how far demand departs from "as yesterday".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.event_features import COLUMNS_PER_KIND, driver_hours, event_hours, known_at_each_origin
+from models.forecaster import CONTEXT_HOURS, SeriesCalendar
+from models.hourly_grid import Array
+from models.lag_features import (
+    ORIGIN_COLUMNS,
+    TARGET_COLUMNS,
+    Index,
+    anchor_lag,
+    fill_from_past,
+    origin_features,
+    origin_scale,
+    target_features,
+)
+from models.visible_events import events_of_series
+
+__all__ = ["DirectTable", "Layout", "direct_table"]
+
+_CALENDAR_COLUMNS: Final = ("series", "horizon", "hour", "weekday", "anchor_weekday", "step_in_day")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What decides the columns; kept with the model, so that a forecast has the columns it was trained with.
+
+    Attributes:
+        series: known series, in the order of their codes; another one gets no code.
+        kinds: kinds of events.
+        drivers: kinds of readings.
+    """
+
+    series: tuple[str, ...]
+    kinds: tuple[str, ...]
+    drivers: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the features, in order."""
+        events = [f"{kind}:{part}{where}" for where in ("", "@anchor", "@week") for kind in self.kinds for part in COLUMNS_PER_KIND]
+        drivers = [f"{kind}{where}" for where in ("", "-anchor", "-week") for kind in self.drivers]
+        return [*_CALENDAR_COLUMNS, *ORIGIN_COLUMNS, *TARGET_COLUMNS, *events, *drivers]
+
+
+@dataclass(frozen=True)
+class DirectTable:
+    """Arrays whose first axes are (series, origins, horizons).
+
+    Attributes:
+        features: float32, last axis as `Layout.columns`.
+        anchor: the seasonal-naive value, in the unit of the series.
+        scale: what departures from the anchor are divided by; 0 for a series of zeros, which departs by nothing.
+    """
+
+    features: npt.NDArray[np.float32]
+    anchor: Array
+    scale: Array
+
+
+def direct_table(
+    names: Sequence[str],
+    values: Array,
+    end: pd.Timestamp,
+    origins: Index,
+    horizon: Index,
+    events: pd.DataFrame,
+    calendar: SeriesCalendar,
+    layout: Layout,
+) -> DirectTable:
+    """The rows of `origins` (columns of `values`, whose last one ends at `end`; an origin is the first hour not known).
+
+    Args:
+        values: shape (series, hours), NaN where nothing was measured.
+        horizon: shape (origins, horizons), hours ahead from 1; the same width for every origin.
+    """
+    filled = fill_from_past(values)
+    scale = np.repeat(origin_scale(filled, origins, CONTEXT_HOURS)[:, :, None], horizon.shape[1], axis=2)
+    anchor, by_target = target_features(filled, origins, horizon, CONTEXT_HOURS)
+    by_origin = np.repeat(origin_features(filled, origins)[:, :, None, :], horizon.shape[1], axis=2)
+    lags = np.concatenate([by_origin, by_target], axis=-1)
+    lags = np.divide(lags, scale[..., None], out=np.full_like(lags, np.nan), where=scale[..., None] > 0)
+    start = end - pd.Timedelta(hours=values.shape[1])
+    hours = pd.date_range(start, periods=int(max(values.shape[1], (origins[:, None] + horizon).max())), freq="h")
+    outside = [
+        np.concatenate(
+            [
+                _calendar_columns(name, hours, origins, horizon, calendar, layout),
+                _event_columns(events_of_series(events, name), hours, origins, horizon, layout),
+            ],
+            axis=-1,
+        )
+        for name in names
+    ]
+    split = len(_CALENDAR_COLUMNS)
+    outer = np.stack(outside)
+    features = np.concatenate([outer[..., :split], lags, outer[..., split:]], axis=-1).astype(np.float32)
+    return DirectTable(features=features, anchor=anchor, scale=scale)
+
+
+def _calendar_columns(
+    name: str, hours: pd.DatetimeIndex, origins: Index, horizon: Index, calendar: SeriesCalendar, layout: Layout
+) -> Array:
+    local = calendar.local(name, hours)
+    hour, weekday = local.hour.to_numpy(dtype=float), local.weekday.to_numpy(dtype=float)
+    target = origins[:, None] + horizon - 1
+    code = float(layout.series.index(name)) if name in layout.series else np.nan
+    columns = [
+        np.full(target.shape, code),
+        horizon.astype(float),
+        hour[target],
+        weekday[target],
+        weekday[np.clip(target - anchor_lag(horizon), 0, None)],
+        ((horizon - 1) % 24).astype(float),
+    ]
+    return np.stack(columns, axis=-1)
+
+
+def _event_columns(events: pd.DataFrame, hours: pd.DatetimeIndex, origins: Index, horizon: Index, layout: Layout) -> Array:
+    """Events and readings at the target hour, and at the hours it is compared with (the anchor's and last week's)."""
+    target = origins[:, None] + horizon - 1
+    at_event, at_driver = event_hours(events, layout.kinds, hours), driver_hours(events, layout.drivers, hours)
+    now_event, now_driver = at_event[target], at_driver[target]
+    steps = int(horizon.max())
+    for position, known in known_at_each_origin(events, hours[origins.clip(max=len(hours) - 1)], steps).items():
+        ahead = target[position]
+        now_event[position] = event_hours(known, layout.kinds, hours[ahead])
+        now_driver[position] = driver_hours(known, layout.drivers, hours[ahead])
+    anchor, week = (np.clip(target - lag, 0, None) for lag in (anchor_lag(horizon), 168))
+    parts = [now_event, at_event[anchor], at_event[week], now_driver, now_driver - at_driver[anchor], now_driver - at_driver[week]]
+    return np.concatenate(parts, axis=-1)

@@ -1,0 +1,49 @@
+"""What a plan held, in the unit of a series, so that it can be compared with what was used.
+
+Plans hold machines, bandwidth and storage. A machine type's name ends in its vCPU (n2-standard-8 has 8; custom types say it first:
+n2-custom-4-8192), so machines carry `vCPU` of cpu and `vCPU x requests_per_vcpu` of requests. Names do not say their memory: what
+was held for a memory series is unknown here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+
+from headroom.settings import Settings
+
+__all__ = ["plan_resource", "with_held"]
+
+_INSTANCES: Final = "instances"
+_KEYS: Final = ["issue_time", "region", "service", "plan_resource", "ds"]
+
+
+def plan_resource(resource: pd.Series[str]) -> pd.Series[str]:
+    """The resource of a plan that serves a series' resource."""
+    return resource.where(resource.isin(["bandwidth", "storage"]), _INSTANCES)
+
+
+def with_held(rows: pd.DataFrame, plans: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """`rows` (keys of a forecast, and `y`) with `held`, `unmet` and `cost_usd` of the plan made from the same forecast.
+
+    `held` is what ran or was reserved (hot), at full utilisation, in the series' unit; `unmet` is the demand above it; `cost_usd` is
+    the plan's cost of the hour. All are empty where there is no plan, and the first two where the unit cannot be converted.
+    """
+    asked = rows.assign(plan_resource=plan_resource(rows["resource"]))
+    held = plans.rename(columns={"resource": "plan_resource"})[[*_KEYS, "hot", "machine_type", "cost_usd"]]
+    joined = asked.merge(held, on=_KEYS, how="left", validate="many_to_one")
+    amount = (joined["hot"] * _per_unit(joined, settings)).astype(float)
+    unmet = (joined["y"] - amount).clip(lower=0)
+    return joined.assign(held=amount, unmet=unmet).drop(columns=["plan_resource", "hot", "machine_type"])
+
+
+def _per_unit(joined: pd.DataFrame, settings: Settings) -> pd.Series[float]:
+    """What one unit of the plan carries of the series' resource; NaN where it is not known."""
+    names = joined["machine_type"].astype("string")
+    custom, plain = names.str.extract(r"custom-(\d+)-")[0], names.str.extract(r"-(\d+)$")[0]
+    vcpu = pd.to_numeric(custom.fillna(plain)).astype(float)
+    requests = joined["service"].map({name: service.capacity.requests_per_vcpu for name, service in settings.services.items()})
+    resource = joined["resource"]
+    carried = vcpu.where(resource == "cpu", vcpu * requests.astype(float).where(resource == "requests"))
+    return carried.where(~resource.isin(["bandwidth", "storage"]), 1.0)

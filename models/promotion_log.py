@@ -1,0 +1,232 @@
+"""The promotion log: which version was champion from when, kept for ever.
+
+MLflow moves an alias and forgets where it was. A backfill must know who was champion at a past issue time, so every
+promotion and rollback is a row here, in `Home.database_url`. The row whose `effective_at` is the latest at or before an
+issue time names its champion; of rows with the same time the one recorded last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import pandas as pd
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from headroom.errors import BadInputError, UnavailableError
+
+__all__ = ["ACTIONS", "Promotion", "PromotionLog", "create_tables"]
+
+ACTIONS: Final = ("promote", "rollback")
+_BUSY_MILLISECONDS: Final = 30_000
+
+
+class _UtcTime(TypeDecorator[pd.Timestamp]):
+    """A point in time: naive UTC in the database, `pd.Timestamp` in UTC outside."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> datetime | None:
+        del dialect
+        return None if value is None else pd.Timestamp(value).tz_convert("UTC").tz_localize(None).to_pydatetime()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> pd.Timestamp | None:
+        del dialect
+        return None if value is None else pd.Timestamp(value, tz="UTC")
+
+
+_METADATA = MetaData()
+_PROMOTIONS = Table(
+    "promotions",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("model", String(255), nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("effective_at", _UtcTime, nullable=False),
+    Column("recorded_at", _UtcTime, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("score", Float, nullable=True),
+    # The ordinal lets a person go 1 -> 2 -> 1 -> 2 within one issue time, and still stops two processes from recording one change twice.
+    Column("ordinal", Integer, nullable=False),
+    UniqueConstraint("model", "effective_at", "ordinal", name="promotions_key"),
+)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One line of the log.
+
+    Attributes:
+        version: MLflow model version that became champion.
+        run_id: MLflow run that made it.
+        effective_at: first issue time that it serves.
+        recorded_at: when the line was written, by the wall clock; decides nothing.
+        action: promote or rollback.
+        score: mean pinball loss over the best naive's, when known.
+    """
+
+    model: str
+    version: str
+    run_id: str
+    effective_at: pd.Timestamp
+    recorded_at: pd.Timestamp
+    action: str
+    reason: str
+    score: float | None
+
+
+def create_tables(engine: Engine) -> None:
+    """Create the table when it does not exist; safe to repeat and to race."""
+    try:
+        _METADATA.create_all(engine)
+    except (IntegrityError, OperationalError, ProgrammingError):
+        if "promotions" not in inspect(engine).get_table_names():  # else another process created it meanwhile
+            raise
+
+
+class PromotionLog:
+    """The log of one database."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url, pool_pre_ping=True)
+        self._ready = False
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _wait_when_busy)
+            # A transaction that reads and then writes takes the write lock first, or SQLite refuses it instead of waiting.
+            event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+
+    @classmethod
+    @contextmanager
+    def open(cls, url: str) -> Iterator[PromotionLog]:
+        """The log, its connections closed at the end."""
+        log = cls(url)
+        try:
+            yield log
+        finally:
+            log.close()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def record(
+        self,
+        *,
+        model: str,
+        version: str,
+        run_id: str,
+        effective_at: pd.Timestamp,
+        reason: str,
+        action: str = "promote",
+        score: float | None = None,
+    ) -> Promotion:
+        """Make `version` the champion from `effective_at` on; recording the same champion again changes nothing.
+
+        Returns:
+            The line that says so: the new one, or the one that already did.
+
+        Raises:
+            BadInputError: when `action` is not one of `ACTIONS`.
+            UnavailableError: when the database does not answer.
+        """
+        if action not in ACTIONS:
+            raise BadInputError(f"promotion log: action {action!r} is not one of {', '.join(ACTIONS)}")
+        at_that_time = select(_PROMOTIONS).where(_PROMOTIONS.c.model == model, _PROMOTIONS.c.effective_at == effective_at)
+        newest = at_that_time.order_by(_PROMOTIONS.c.ordinal.desc()).limit(1)
+        values = {
+            "model": model,
+            "version": version,
+            "run_id": run_id,
+            "effective_at": effective_at,
+            "recorded_at": pd.Timestamp.now(tz="UTC"),
+            "action": action,
+            "reason": reason,
+            "score": score,
+        }
+        try:
+            return self._append(newest, values)
+        except IntegrityError:  # another process was first (PostgreSQL): what it wrote decides whether ours is still news
+            return self._append(newest, values)
+
+    def champion_as_of(self, model: str, issue_time: pd.Timestamp | None = None) -> Promotion | None:
+        """Who is champion at `issue_time` (None: after everything in the log); None when nobody is.
+
+        Raises:
+            UnavailableError: when the database does not answer.
+        """
+        return next(iter(self.champions_until(model, issue_time)), None)
+
+    def champions_until(self, model: str, issue_time: pd.Timestamp | None = None) -> list[Promotion]:
+        """Every line effective at or before `issue_time`, the reigning champion first.
+
+        Raises:
+            UnavailableError: when the database does not answer.
+        """
+        query = select(_PROMOTIONS).where(_PROMOTIONS.c.model == model)
+        if issue_time is not None:
+            query = query.where(_PROMOTIONS.c.effective_at <= issue_time)
+        query = query.order_by(_PROMOTIONS.c.effective_at.desc(), _PROMOTIONS.c.ordinal.desc())
+        with self._answering(), self._engine.begin() as connection:
+            return [_promotion(row) for row in connection.execute(query).mappings()]
+
+    def _append(self, newest: Any, values: dict[str, Any]) -> Promotion:
+        with self._answering(), self._engine.begin() as connection:
+            last = connection.execute(newest).mappings().first()
+            if last is not None and (last["version"], last["run_id"]) == (values["version"], values["run_id"]):
+                return _promotion(last)
+            ordinal = 0 if last is None else last["ordinal"] + 1
+            connection.execute(insert(_PROMOTIONS).values(**values, ordinal=ordinal))
+        return Promotion(**values)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            if not self._ready:
+                create_tables(self._engine)
+                self._ready = True
+            yield
+        except OperationalError as error:
+            shown = self._engine.url.render_as_string(hide_password=True)
+            raise UnavailableError(
+                f"promotion log: database {shown} does not answer ({error.orig}); check HEADROOM_DATABASE_URL, then retry"
+            ) from error
+
+
+def _promotion(row: RowMapping) -> Promotion:
+    return Promotion(**{name: row[name] for name in Promotion.__dataclass_fields__})
+
+
+def _wait_when_busy(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    del record
+    connection.isolation_level = None  # the driver must not begin transactions by itself
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.close()

@@ -1,0 +1,23 @@
+"""Which events a forecast may see, and which of them concern a series."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from headroom.vocabulary import SeriesId
+
+__all__ = ["events_known_at", "events_of_series"]
+
+
+def events_known_at(events: pd.DataFrame, moment: pd.Timestamp) -> pd.DataFrame:
+    """The newest version of every event among those with `available_at` up to `moment`, without cancelled ones (strength 0)."""
+    known = events[events["available_at"] <= moment].sort_values(["event_id", "available_at"], kind="stable")
+    newest = known.drop_duplicates("event_id", keep="last")
+    return newest[newest["strength"] > 0].sort_values(["start", "event_id"], kind="stable").reset_index(drop=True)
+
+
+def events_of_series(events: pd.DataFrame, unique_id: str) -> pd.DataFrame:
+    """Events of the series' region and service; an empty region or service means all of them."""
+    series = SeriesId.parse(unique_id)
+    here = events["region"].fillna("").isin(["", series.region]) & events["service"].fillna("").isin(["", series.service])
+    return events[here.to_numpy()].reset_index(drop=True)
