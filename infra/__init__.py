@@ -1,0 +1,1 @@
+"""The planner, Google Cloud, the local cloud, the ledger and the reconciler."""

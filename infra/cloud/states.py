@@ -1,0 +1,156 @@
+"""What the reconciler needs to know of a cloud resource, read from the client library's messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "AttachmentState",
+    "DiskState",
+    "GroupState",
+    "MachineFailure",
+    "MachineShape",
+    "PoolState",
+    "QuotaState",
+    "ReservationState",
+    "last_part",
+]
+
+
+@dataclass(frozen=True)
+class ReservationState:
+    """A zonal reservation; `lifetime_seconds` counts from its creation, None when it never lapses."""
+
+    zone: str
+    name: str
+    machine_type: str
+    count: int
+    in_use: int
+    description: str
+    lifetime_seconds: int | None
+    created: str
+    status: str
+
+    @classmethod
+    def read(cls, zone: str, message: Any) -> ReservationState:
+        specific = message.specific_reservation
+        seconds = int(message.delete_after_duration.seconds)
+        return cls(
+            zone=zone,
+            name=message.name,
+            machine_type=specific.instance_properties.machine_type,
+            count=int(specific.count),
+            in_use=int(specific.in_use_count),
+            description=message.description,
+            lifetime_seconds=seconds or None,
+            created=message.creation_timestamp,
+            status=message.status,
+        )
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """A regional instance group: its targets, not the machines that exist at this moment."""
+
+    region: str
+    name: str
+    template: str
+    running: int
+    suspended: int
+    stopped: int
+    standby_mode: str
+    stable: bool
+
+    @classmethod
+    def read(cls, region: str, message: Any) -> GroupState:
+        return cls(
+            region=region,
+            name=message.name,
+            template=last_part(message.instance_template or (message.versions[0].instance_template if message.versions else "")),
+            running=int(message.target_size),
+            suspended=int(message.target_suspended_size),
+            stopped=int(message.target_stopped_size),
+            standby_mode=message.standby_policy.mode,
+            stable=bool(message.status.is_stable),
+        )
+
+
+@dataclass(frozen=True)
+class MachineFailure:
+    """A machine that its group could not get; `wanted` is RUNNING, SUSPENDED or STOPPED."""
+
+    wanted: str
+    code: str
+    message: str
+
+    @classmethod
+    def read(cls, message: Any) -> MachineFailure | None:
+        """None for a machine whose last attempt did not fail."""
+        errors = list(message.last_attempt.errors.errors)
+        return cls(message.target_status, errors[0].code, errors[0].message) if errors else None
+
+
+@dataclass(frozen=True)
+class AttachmentState:
+    """An interconnect attachment; `bandwidth` is a step such as BPS_10G, "" when it has none."""
+
+    region: str
+    name: str
+    type: str
+    bandwidth: str
+
+    @classmethod
+    def read(cls, region: str, message: Any) -> AttachmentState:
+        return cls(region=region, name=message.name, type=message.type_, bandwidth=message.bandwidth)
+
+
+@dataclass(frozen=True)
+class DiskState:
+    """A zonal disk, or a regional one (`zone` is then "")."""
+
+    zone: str
+    name: str
+    gib: int
+
+    @classmethod
+    def read(cls, zone: str, message: Any) -> DiskState:
+        return cls(zone=zone, name=message.name, gib=int(message.size_gb))
+
+
+@dataclass(frozen=True)
+class PoolState:
+    """A storage pool."""
+
+    zone: str
+    name: str
+    gib: int
+
+    @classmethod
+    def read(cls, zone: str, message: Any) -> PoolState:
+        return cls(zone=zone, name=message.name, gib=int(message.pool_provisioned_capacity_gb))
+
+
+@dataclass(frozen=True)
+class QuotaState:
+    """A regional quota."""
+
+    limit: float
+    usage: float
+
+    @property
+    def remaining(self) -> float:
+        return max(self.limit - self.usage, 0.0)
+
+
+@dataclass(frozen=True)
+class MachineShape:
+    """What one machine of a type takes."""
+
+    vcpus: int
+    memory_gib: float
+
+
+def last_part(url: str) -> str:
+    """The name at the end of a resource's URL."""
+    return url.rsplit("/", 1)[-1]

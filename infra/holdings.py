@@ -1,0 +1,108 @@
+"""What was seen in the cloud, in the plan's terms: held, and wanted but not held."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from infra.ledger import Fact, Holding, Unmet
+from infra.observed import Observed
+from infra.targets import BANDWIDTH_STEPS, BandwidthTarget, MachineTarget, StorageTarget, Target
+
+__all__ = ["failure_facts", "held_amount", "holdings_of", "unmet_of"]
+
+_SIZES = {step: gbps for gbps, step in BANDWIDTH_STEPS.items()}
+
+
+def holdings_of(targets: Sequence[Target], observed: Observed) -> list[Holding]:
+    """Capacity that was seen, one row per resource; amounts of zero are left out."""
+    rows = [row for target in targets for row in _held(target, observed)]
+    return [row for row in rows if row.amount > 0]
+
+
+def unmet_of(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact]) -> list[Unmet]:
+    """What the targets want beyond what was seen; the reason is what the cloud said."""
+    wants = dict(pair for target in targets for pair in _wanted(target))
+    has: dict[tuple[str, str, str, str], float] = {}
+    for row in holdings_of(targets, observed):
+        key = (row.service, row.resource, row.pool, row.unit)
+        has[key] = has.get(key, 0.0) + row.amount
+    return [
+        Unmet(service, resource, pool, unit, wanted, has.get((service, resource, pool, unit), 0.0), _reason(service, facts))
+        for (service, resource, pool, unit), wanted in wants.items()
+        if wanted > has.get((service, resource, pool, unit), 0.0)
+    ]
+
+
+def failure_facts(targets: Sequence[Target], observed: Observed, *, region: str) -> list[Fact]:
+    """One fact per group that could not get all its machines."""
+    facts = []
+    for target in targets:
+        failures = observed.failures.get(target.group, []) if isinstance(target, MachineTarget) else []
+        if isinstance(target, MachineTarget) and failures:
+            group = observed.groups[target.group]
+            asked = group.running + group.suspended + group.stopped
+            facts.append(
+                Fact(
+                    region=region,
+                    zone="",
+                    service=target.service,
+                    name=group.name,
+                    resource="machines",
+                    code=failures[0].code,
+                    message=failures[0].message,
+                    asked=asked,
+                    got=asked - len(failures),
+                    machine_type=target.machine_type,
+                )
+            )
+    return facts
+
+
+def held_amount(observed: Observed, fact: Fact) -> float:
+    """The total now held at the resource of a fact."""
+    if fact.resource == "reservation":
+        return float(sum(r.count for zone, r in observed.reserved(fact.name).items() if zone == fact.zone))
+    if fact.resource in ("running", "standby"):
+        group = observed.groups.get(fact.name)
+        return 0.0 if group is None else float(group.running if fact.resource == "running" else group.suspended + group.stopped)
+    if fact.resource == "machines":
+        return fact.got
+    if fact.resource == "attachment":
+        return _SIZES.get(observed.attachment.bandwidth, 0.0) if observed.attachment else 0.0
+    disk = observed.disks.get(fact.name)
+    return float(disk.gib) if disk is not None and disk.zone == fact.zone else 0.0
+
+
+def _held(target: Target, observed: Observed) -> Iterator[Holding]:
+    if isinstance(target, MachineTarget):
+        for zone, there in observed.reserved(target.reservation).items():
+            yield Holding(zone, target.service, "instances", "hot", there.name, there.count, "instances", there.count * target.hot_usd)
+        group = observed.groups.get(target.group)
+        if group is not None:
+            missing = Counter(failure.wanted for failure in observed.failures.get(group.name, []))
+            suspended, stopped = group.suspended - missing["SUSPENDED"], group.stopped - missing["STOPPED"]
+            usd = suspended * target.warm_usd
+            yield Holding("", target.service, "instances", "warm", group.name, suspended + stopped, "instances", usd)
+    elif isinstance(target, StorageTarget):
+        disk = observed.disks.get(target.name)
+        if disk is not None:
+            yield Holding(disk.zone, target.service, "storage", "hot", disk.name, disk.gib, "GiB", disk.gib * target.usd_per_gib)
+    elif observed.attachment is not None:
+        gbps = _SIZES.get(observed.attachment.bandwidth, 0.0)
+        yield Holding("", "", "bandwidth", "hot", observed.attachment.name, gbps, "Gbit/s", gbps * target.usd_per_gbps)
+
+
+def _wanted(target: Target) -> Iterator[tuple[tuple[str, str, str, str], float]]:
+    if isinstance(target, MachineTarget):
+        yield (target.service, "instances", "hot", "instances"), target.hot
+        yield (target.service, "instances", "warm", "instances"), target.suspended + target.stopped
+    elif isinstance(target, BandwidthTarget):
+        yield ("", "bandwidth", "hot", "Gbit/s"), target.gbps
+    else:
+        yield (target.service, "storage", "hot", "GiB"), target.gib
+
+
+def _reason(service: str, facts: Sequence[Fact]) -> str:
+    said = [f"{fact.zone or fact.region}: {fact.code} for {fact.asked:g}" for fact in facts if fact.service == service]
+    return "; ".join(said) or "refused without a recorded reason; see the ledger's failed actions"

@@ -1,0 +1,170 @@
+"""The ledger's tables and its engine: SQLite with WAL by default, PostgreSQL in production."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import pandas as pd
+from sqlalchemy import (
+    JSON,
+    Column,
+    DateTime,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    create_engine,
+    event,
+    func,
+    select,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+__all__ = ["actions", "create_tables", "facts", "holdings", "open_engine", "unmet"]
+
+_BUSY_MILLISECONDS: Final = 30_000
+_BOOTSTRAP_LOCK: Final = 0x48656164  # any number that only this bootstrap uses
+
+
+class UtcTime(TypeDecorator[pd.Timestamp]):
+    """A point in time: naive UTC in the database, `pd.Timestamp` in UTC outside."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        if value is None:
+            return None
+        return pd.Timestamp(value).tz_convert("UTC").tz_localize(None).to_pydatetime()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> pd.Timestamp | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else pd.Timestamp(value, tz="UTC")
+
+
+_METADATA = MetaData()
+
+# One row per writing call, written before the call. `intent` is what is wanted and why; `request_id` is the intent plus
+# the number of times that it was finished before, so a retry replays and a later genuine need is a new request.
+actions = Table(
+    "ledger_actions",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("issue_time", UtcTime, nullable=False),
+    Column("region", String(63), nullable=False),
+    Column("zone", String(63), nullable=False),
+    Column("service", String(63), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("verb", String(32), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("wanted", JSON, nullable=False),
+    Column("observed", JSON, nullable=False),
+    Column("usd_per_hour", Float, nullable=False),
+    Column("amount", Float, nullable=False),
+    Column("machine_type", String(63), nullable=False),
+    Column("intent", String(36), nullable=False),
+    Column("request_id", String(36), nullable=False, unique=True),
+    Column("operation", String(128), nullable=False, default=""),
+    Column("state", String(16), nullable=False),
+    Column("code", String(128), nullable=False, default=""),
+    Column("message", Text, nullable=False, default=""),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Index("ledger_actions_region_state", "region", "state"),
+    Index("ledger_actions_intent", "intent"),
+)
+
+# What the cloud refused: amounts are totals at that resource, `asked` the smallest refused, `got` what was held then.
+facts = Table(
+    "ledger_facts",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("issue_time", UtcTime, nullable=False),
+    Column("region", String(63), nullable=False),
+    Column("zone", String(63), nullable=False),
+    Column("service", String(63), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("resource", String(32), nullable=False),
+    Column("machine_type", String(63), nullable=False),
+    Column("code", String(128), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("asked", Float, nullable=False),
+    Column("got", Float, nullable=False),
+    Column("hint", Float, nullable=True),
+    Column("recorded_at", UtcTime, nullable=False),
+    UniqueConstraint("issue_time", "region", "zone", "name", "resource", name="ledger_facts_key"),
+)
+
+unmet = Table(
+    "ledger_unmet",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("issue_time", UtcTime, nullable=False),
+    Column("region", String(63), nullable=False),
+    Column("service", String(63), nullable=False),
+    Column("resource", String(32), nullable=False),
+    Column("pool", String(16), nullable=False),
+    Column("unit", String(16), nullable=False),
+    Column("wanted", Float, nullable=False),
+    Column("held", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    Index("ledger_unmet_region_time", "region", "issue_time"),
+)
+
+# What the last reconciliation of a region confirmed by looking.
+holdings = Table(
+    "ledger_holdings",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("issue_time", UtcTime, nullable=False),
+    Column("region", String(63), nullable=False),
+    Column("zone", String(63), nullable=False),
+    Column("service", String(63), nullable=False),
+    Column("resource", String(32), nullable=False),
+    Column("pool", String(16), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("amount", Float, nullable=False),
+    Column("unit", String(16), nullable=False),
+    Column("usd_per_hour", Float, nullable=False),
+    Column("confirmed_at", UtcTime, nullable=False),
+    Index("ledger_holdings_region", "region"),
+)
+
+
+def open_engine(url: str) -> Engine:
+    """An engine whose transactions wait for each other instead of failing.
+
+    On SQLite every transaction takes the write lock at its start (a read that later wants to write could otherwise be
+    refused at once), readers do not block (WAL), and a busy database is waited for.
+    """
+    engine = create_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def create_tables(engine: Engine) -> None:
+    """Create the tables that do not exist; safe to repeat and to race."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
+            connection.execute(select(func.pg_advisory_xact_lock(_BOOTSTRAP_LOCK)))
+        _METADATA.create_all(connection)
+
+
+def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+    connection.isolation_level = None  # the driver must not begin transactions by itself
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.close()
