@@ -1,0 +1,23 @@
+"""Fixtures that every area of the tests may use."""
+
+from collections.abc import Iterator
+
+import pytest
+from servers import running_postgres
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests recorded."""
+    reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
+    figures = [value for report in reports if report.when == "call" for name, value in report.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+        for figure in sorted(figures):
+            terminalreporter.write_line(str(figure))
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """SQLAlchemy URL of a PostgreSQL database; the tests that use it share it. Skips where PostgreSQL is not installed."""
+    with running_postgres() as url:
+        yield url

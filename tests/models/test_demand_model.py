@@ -1,0 +1,129 @@
+"""DemandModel: the same forecast from files, in another process, from a longer history; only what was known counts."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from long_frames import CUTOFF, HOUR, UTC, event_rows, no_events, rhythm
+
+from headroom.errors import BadInputError
+from headroom.vocabulary import QUANTILE_COLUMNS
+from models.calibration import ALL_SERIES, Calibration
+from models.candidates import CANDIDATES
+from models.demand_model import FORECAST_COLUMNS, DemandModel
+
+LEVELS = list(QUANTILE_COLUMNS)
+SCORE = """
+import hashlib, sys
+import pandas as pd
+from pathlib import Path
+from models.demand_model import DemandModel
+folder = Path(sys.argv[1])
+history, events = pd.read_parquet(folder / "history.parquet"), pd.read_parquet(folder / "events.parquet")
+found = DemandModel.load(folder / "model").predict(history, events, pd.Timestamp(sys.argv[2]))
+found.to_parquet(folder / sys.argv[3])
+"""
+
+
+def all_candidates() -> dict[str, str]:
+    return {f"r/s{i}/cpu": name for i, name in enumerate(CANDIDATES)}
+
+
+def history_of(names: list[str]) -> pd.DataFrame:
+    return pd.concat([rhythm(name, days=40, seed=i, level=10.0**i) for i, name in enumerate(names)], ignore_index=True)
+
+
+def offsets() -> Calibration:
+    return Calibration(pd.DataFrame({"unique_id": ALL_SERIES, "bucket": "1-6", "quantile": ["0.9"], "offset": [0.5], "rows": 9}))
+
+
+@pytest.fixture(scope="module")
+def history() -> pd.DataFrame:
+    return history_of(list(all_candidates()))
+
+
+@pytest.fixture(scope="module")
+def events() -> pd.DataFrame:
+    return event_rows([CUTOFF + pd.Timedelta(days=day, hours=19) for day in (-20, -12, -5, 1)], service="")
+
+
+@pytest.fixture(scope="module")
+def model(history, events) -> DemandModel:
+    return DemandModel.fit(history, events, UTC, chosen=all_candidates(), calibration=offsets(), issue_time=CUTOFF)
+
+
+def test_every_series_has_72_hours_by_its_candidate(model, history, events):
+    found = model.predict(history, events, CUTOFF)
+    assert list(found.columns) == list(FORECAST_COLUMNS)
+    assert found.groupby("unique_id")["horizon"].apply(list).map(lambda h: h == list(range(1, 73))).all()
+    assert (found["candidate"] == found["unique_id"].map(all_candidates())).all()
+    values = found[LEVELS].to_numpy()
+    assert np.isfinite(values).all()
+    assert (np.diff(values, axis=1) >= 0).all()
+    assert (values >= 0).all()
+    assert (model.train_start, model.train_end) == (history["ds"].min(), CUTOFF)
+
+
+def test_two_processes_give_the_same_bytes(model, history, events, tmp_path):
+    """What a live run forecast, a backfill in another process forecasts again: with a longer history, and with what came later."""
+    model.save(tmp_path / "model")
+    issue = CUTOFF + 24 * HOUR
+    digests = []
+    for run, seen in enumerate((history[history["ds"] >= issue - pd.Timedelta(days=28)], history)):
+        upto = seen[seen["ds"] < issue] if run == 0 else seen
+        known = events if run == 0 else pd.concat([events, event_rows([issue + 9 * HOUR], known=issue + HOUR)], ignore_index=True)
+        upto.to_parquet(tmp_path / "history.parquet")
+        known.to_parquet(tmp_path / "events.parquet")
+        script = [sys.executable, "-c", SCORE, str(tmp_path), issue.isoformat(), f"{run}.parquet"]
+        subprocess.run(script, check=True, cwd=Path(__file__).parents[2], timeout=120)
+        found = pd.read_parquet(tmp_path / f"{run}.parquet")
+        digests.append(hashlib.sha256(found[LEVELS].to_numpy().tobytes()).hexdigest())
+    assert digests[0] == digests[1]
+    here = model.predict(history, events, issue)
+    assert hashlib.sha256(here[LEVELS].to_numpy().tobytes()).hexdigest() == digests[0]
+
+
+def test_calibration_is_applied(model, history, events):
+    plain = DemandModel(**{**vars(model), "calibration": Calibration.none()}).predict(history, events, CUTOFF)
+    found = model.predict(history, events, CUTOFF)
+    near = found["horizon"] <= 6
+    assert (found.loc[near, "0.9"] > plain.loc[near, "0.9"]).all()
+    assert found.loc[~near, LEVELS].equals(plain.loc[~near, LEVELS])
+
+
+def test_what_it_cannot_serve_is_left_out_and_named(model, history, events):
+    short = history[(history["unique_id"] != "r/s0/cpu") | (history["ds"] >= CUTOFF - 50 * HOUR)]
+    short = short[short["unique_id"] != "r/s1/cpu"]
+    given = pd.concat([short, rhythm("r/unknown/cpu")], ignore_index=True)
+    reasons = model.unservable(given, CUTOFF)
+    assert set(reasons) == {"r/s0/cpu", "r/s1/cpu", "r/unknown/cpu"}
+    assert "50 measured hours" in reasons["r/s0/cpu"]
+    assert not set(reasons) & set(model.predict(given, events, CUTOFF)["unique_id"])
+
+
+def test_no_history_at_all_is_refused(events):
+    with pytest.raises(BadInputError, match="no history before"):
+        DemandModel.fit(rhythm(days=0), no_events(), UTC, chosen={}, calibration=Calibration.none(), issue_time=CUTOFF)
+
+
+def test_a_folder_without_a_model_or_with_another_format_is_refused(model, tmp_path):
+    with pytest.raises(BadInputError, match=r"no model\.json"):
+        DemandModel.load(tmp_path)
+    model.save(tmp_path)
+    facts = (tmp_path / "model.json").read_text()
+    (tmp_path / "model.json").write_text(facts.replace('"format": 1', '"format": 9'))
+    with pytest.raises(BadInputError, match="format 9, this version reads 1"):
+        DemandModel.load(tmp_path)
+
+
+def test_a_model_whose_boosters_are_missing_is_refused(model, tmp_path):
+    model.save(tmp_path)
+    (tmp_path / "lightgbm" / "quantile-0.5.txt").unlink()
+    with pytest.raises(BadInputError, match="6 of 7 boosters"):
+        DemandModel.load(tmp_path)

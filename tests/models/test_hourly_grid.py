@@ -1,0 +1,47 @@
+"""History as a grid: holes are NaN, filling reads the same time of day, too little history is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from long_frames import CUTOFF, HOUR, rhythm
+
+from models.hourly_grid import fill_gaps, grid, unservable
+
+
+def test_every_value_lands_on_its_hour_and_nothing_at_or_after_the_end_is_taken():
+    history = rhythm(days=10)
+    names, values = grid(history, CUTOFF, hours=48)
+    assert names == ["r/edge/cpu"]
+    expected = history[(history["ds"] >= CUTOFF - 48 * HOUR) & (history["ds"] < CUTOFF)]["y"]
+    np.testing.assert_array_equal(values[0], expected)
+
+
+def test_a_missing_hour_is_nan_and_takes_the_day_before():
+    history = rhythm(days=10)
+    gone = CUTOFF - 5 * HOUR
+    _, values = grid(history[history["ds"] != gone], CUTOFF, hours=72)
+    assert np.flatnonzero(np.isnan(values[0])).tolist() == [67]
+    assert fill_gaps(values[0])[67] == values[0][43]
+
+
+def test_a_long_outage_repeats_the_last_day():
+    values = np.tile(np.arange(24.0), 6)
+    values[72:120] = np.nan
+    np.testing.assert_array_equal(fill_gaps(values), np.tile(np.arange(24.0), 6))
+
+
+def test_hours_before_the_first_measurement_are_cut_off():
+    values = np.concatenate([np.full(30, np.nan), np.arange(50.0)])
+    np.testing.assert_array_equal(fill_gaps(values), np.arange(50.0))
+    assert fill_gaps(np.full(5, np.nan)).size == 0
+
+
+def test_too_little_recent_history_is_named():
+    young = rhythm("r/young/cpu", days=2)
+    stale = rhythm("r/stale/cpu", days=60)
+    stale = stale[stale["ds"] < CUTOFF - pd.Timedelta(days=28)]
+    reasons = unservable(pd.concat([young, stale, rhythm(days=4)]), CUTOFF)
+    assert set(reasons) == {"r/young/cpu", "r/stale/cpu"}
+    assert "48 measured hours" in reasons["r/young/cpu"]
+    assert "72 are needed" in reasons["r/young/cpu"]
