@@ -78,8 +78,6 @@ def ingest_metrics(
     hour afterwards is available from `issue_time` on. A row that the source no longer gives stays.
 
     Args:
-        settings: capacity.yaml.
-        lake: where to.
         base: folder of capacity.yaml.
         work: folder for the validation results that `write_data_docs` reads.
         source: name of one of `settings.metrics`.
@@ -88,7 +86,8 @@ def ingest_metrics(
         credentials: for a server that asks for them.
 
     Raises:
-        BadInputError: no such source, the source is wrong, or it is required and the window holds nothing good (after
+        SettingsError: no such source.
+        BadInputError: the source is wrong, or it is required and the window holds nothing good (after
             the quarantine has been written), with the counts per rule.
         UnavailableError: the source does not answer.
     """
@@ -124,10 +123,7 @@ def ingest_metrics(
 
 
 def _window(settings: Settings, source: str, start: pd.Timestamp, end: pd.Timestamp, issue_time: pd.Timestamp) -> Window:
-    known = {s.name: s for s in settings.metrics}
-    if source not in known:
-        raise BadInputError(f"no metric source {source!r} in capacity.yaml; known: {', '.join(known)}")
-    window = Window(settings, known[source], as_utc(start, "start"), as_utc(end, "end"), as_utc(issue_time, "issue time"))
+    window = Window(settings, settings.metric_source(source), as_utc(start, "start"), as_utc(end, "end"), as_utc(issue_time, "issue time"))
     if window.start >= window.end:
         raise BadInputError(f"{window}: the window ends before it starts; swap start and end")
     return window

@@ -11,7 +11,7 @@ import pytest
 from ingestion_case import Case, at, like, rows, settings
 
 from feature_store.ingestion import ingest_metrics
-from headroom.errors import BadInputError
+from headroom.errors import BadInputError, SettingsError
 
 DAY, HOUR1, HOUR2, HOUR3 = "2026-07-01T00:00", "2026-07-01T01:00", "2026-07-01T02:00", "2026-07-01T03:00"
 
@@ -274,7 +274,7 @@ def test_a_source_that_is_not_required_may_have_nothing_good(tmp_path: Path, fra
 
 def test_an_unknown_source_is_named_with_the_known_ones(case: Case) -> None:
     case.source = "trace"
-    with pytest.raises(BadInputError, match=r"no metric source 'trace' in capacity.yaml; known: traces"):
+    with pytest.raises(SettingsError, match=r"metrics: no source 'trace'; there are traces"):
         case.ingest(DAY, HOUR1)
 
 

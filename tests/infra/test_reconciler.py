@@ -81,9 +81,10 @@ def test_a_template_that_a_neighbour_made_meanwhile_is_no_refusal(here: World, t
     def race(step: str) -> None:
         if step == "before send" and not met:
             met.append(step)
+            later = ISSUE + pd.Timedelta("1h")  # so that its request ids are its own
+            plan = PLAN.assign(issue_time=later)
             with pytest.raises(StopError):
-                later = ISSUE + pd.Timedelta("1h")  # so that its request ids are its own
-                reconcile(here.settings, neighbour, here.cloud, PLAN, issue_time=later, region=REGION, checkpoint=stop)
+                reconcile(here.settings, neighbour, here.cloud, plan, issue_time=later, region=REGION, checkpoint=stop)
 
     report = here.reconcile(PLAN, checkpoint=race)
     neighbour.engine.dispose()
