@@ -1,0 +1,1 @@
+"""Self-tuning: a contextual bandit chooses forecasting parameters per segment, and learns from realised pinball loss."""
