@@ -142,9 +142,9 @@ def _backfit(rows: _Rows, segments: int) -> _Fit:
     pulls = np.bincount(cell, rows.weight, shape[0] * shape[1]).reshape(shape)
     total = pulls.sum(axis=1)
     ease: Array = np.bincount(rows.segment, rows.weight * rows.reward) / total
-    own, noise = np.zeros(shape), _FIRST_NOISE
+    own, noise, parts = np.zeros(shape), _FIRST_NOISE, _by_arm(rows)
     for _ in range(_ROUNDS):
-        shared, fitted = _regressions(rows, rows.reward - ease[rows.segment] - own[rows.segment, rows.arm], noise)
+        shared, fitted = _regressions(parts, rows.reward - ease[rows.segment] - own[rows.segment, rows.arm], noise)
         left = rows.weight * (rows.reward - ease[rows.segment] - fitted)
         precision = pulls / noise + 1 / _SEGMENT_SD**2
         own = np.bincount(cell, left, pulls.size).reshape(shape) / noise / precision
@@ -157,19 +157,35 @@ def _backfit(rows: _Rows, segments: int) -> _Fit:
     return _Fit(shared, ease, own, 1 / np.sqrt(precision))
 
 
-def _regressions(rows: _Rows, target: Array, noise: float) -> tuple[dict[str, Any], Array]:
-    """A Bayesian regression per arm of the targets of its rows, and the fitted value of every row.
+class _Part(NamedTuple):
+    """The rewards of one arm: which rows they are, their terms, and terms and root of the weight that a regression is given.
 
     A row of weight w is one of weight 1 whose terms and target are multiplied by the root of w.
     """
-    root = np.sqrt(rows.weight)
+
+    arm: str
+    rows: npt.NDArray[np.bool_]
+    terms: pd.DataFrame
+    weighted: pd.DataFrame
+    root: Array
+
+
+def _by_arm(rows: _Rows) -> list[_Part]:
+    parts = []
+    for place, arm in enumerate(rows.arms):
+        own = rows.arm == place
+        terms, root = pd.DataFrame(rows.terms[own], columns=_TERMS), np.sqrt(rows.weight[own])
+        parts.append(_Part(arm, own, terms, terms.mul(root, axis=0), root))
+    return parts
+
+
+def _regressions(parts: list[_Part], target: Array, noise: float) -> tuple[dict[str, Any], Array]:
+    """A Bayesian regression per arm of the targets of its rows, and the fitted value of every row."""
     models: dict[str, Any] = {}
     fitted = np.zeros(len(target))
-    for place, name in enumerate(rows.arms):
-        own = rows.arm == place
+    for part in parts:
         model = linear_model.BayesianLinearRegression(alpha=_PRIOR_SD**2, beta=1 / noise)
-        weighted = pd.DataFrame(rows.terms[own] * root[own, None], columns=_TERMS)
-        model.learn_many(weighted, pd.Series(target[own] * root[own]))
-        fitted[own] = np.asarray(model.predict_many(pd.DataFrame(rows.terms[own], columns=_TERMS)))
-        models[name] = model
+        model.learn_many(part.weighted, pd.Series(target[part.rows] * part.root))
+        fitted[part.rows] = np.asarray(model.predict_many(part.terms))
+        models[part.arm] = model
     return models, fitted

@@ -134,9 +134,10 @@ def test_the_seed_and_the_issue_time_decide_what_is_drawn() -> None:
 
 
 def test_the_reason_says_whether_it_explores() -> None:
-    log = rewards({"a": "recent"}, gap=0.5, days=60)
+    log = rewards({"a": "recent"}, gap=0.2)
     contexts = pd.DataFrame([CALM], index=["a"])
-    reasons = {c.arm: c.reason for seed in range(300) for c in decide(log, contexts, issue_time=START, seed=seed)}
+    reasons = {c.arm: c.reason for seed in range(25) for c in decide(log, contexts, issue_time=START, seed=seed)}
+    assert len(reasons) > 1
     assert reasons["recent"].startswith("recent is expected to be best")
     assert all(reason.startswith(f"explores {arm}") for arm, reason in reasons.items() if arm != "recent")
 
@@ -150,7 +151,7 @@ def test_regret_falls_in_a_world_that_stays_as_it_is() -> None:
     expected[:20, NAMES.index("settled")] += 0.2
     expected[20:, NAMES.index("agile")] += 0.2
     log, regret = [rewards({"a": "agile"}).head(0)], []
-    for day in range(40):
+    for day in range(30):
         now = START + day * DAY
         choices = decide(pd.concat(log[: max(1, day - 2)]), contexts, issue_time=now)
         picks = [NAMES.index(choice.arm) for choice in choices]
@@ -160,4 +161,4 @@ def test_regret_falls_in_a_world_that_stays_as_it_is() -> None:
         log.append(rows.assign(reward=own + chance.normal(0, 0.2, 40)))
     by_chance = 0.2 * (len(NAMES) - 1) / len(NAMES)
     assert np.mean(regret[:3]) == pytest.approx(by_chance, abs=0.04)
-    assert np.mean(regret[-10:]) < by_chance / 3
+    assert np.mean(regret[-8:]) < by_chance / 3
