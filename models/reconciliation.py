@@ -10,7 +10,8 @@ Quantiles do not add up, so draws are reconciled instead (Panagiotelis, Gamakuma
 1. N draws of all levels together. Each level's values are its own forecast distribution, evenly sampled; which values come together is
    copied from the ranks of past errors at the same step (Schaake shuffle: Clark et al. 2004). With independent draws instead a total is
    far too sure, because the errors of services that share users go up and down together.
-2. Every draw is mapped by P to leaves, negative leaves are set to zero, and the leaves are summed (Di Fonzo and Girolimetto 2023).
+2. Every draw is mapped by P to leaves, negative leaves are set to zero, and the leaves are summed (Di Fonzo and Girolimetto 2023). A leaf
+   whose own forecast goes below zero may.
 3. The quantiles of every level are read from its N draws.
 
 **What adds up exactly**: every draw, and so `mean`. With `medians_add_up` the median column too: then P reconciles the medians, and the
@@ -31,7 +32,6 @@ from headroom.errors import BadInputError
 from headroom.vocabulary import MEDIAN, QUANTILE_COLUMNS, QUANTILES, split_series_ids
 from models.hierarchy import Hierarchy
 from models.hourly_grid import Array
-from models.quantile_frame import proper
 
 __all__ = ["METHODS", "Method", "Reconciliation", "forecast_errors", "reconcile"]
 
@@ -91,7 +91,7 @@ def reconcile(forecast: pd.DataFrame, errors: pd.DataFrame, hierarchy: Hierarchy
     `forecast` holds `unique_id, ds, *QUANTILE_COLUMNS` of the leaves and of any totals; `errors` (`forecast_errors`, best of the same
     model on windows before the forecast) holds past ones of both. In the result
 
-    - quantiles are finite, sorted and not negative, and `mean` of a total is the sum of its parts' (see the module for the medians);
+    - quantiles are finite, sorted and, unless the forecast was, not negative, and `mean` of a total is the sum of its parts' (see the module for the medians);
     - every leaf has the steps of its forecast, and a total those at which all of its parts have one. So a total without a forecast of
       its own gets its parts' sum, and one with a forecast but a part without is left out, because nothing coherent can be said of it;
     - a total of one part equals that part; resources do not touch each other; a series outside `hierarchy` is passed over.
@@ -171,13 +171,20 @@ def _coherent(base: Array, past: Array, parts: Array, own: npt.NDArray[np.intp],
     else:
         projection = _minimum_trace(_with_widths(past, base, random), np.vstack([parts[own], leaves]), how.method)
     summing = np.vstack([parts, leaves])
+    least = np.where((base < 0).any(axis=(0, 2)), -np.inf, 0.0)
+    least_leaves = least[-len(leaves) :]
     ranks = _joint_ranks(past, how.draws, random)
     at_once = max(1, _BLOCK // ranks.size)
-    blocks = [_drawn(base[step : step + at_once], ranks, projection, summing) for step in range(0, len(base), at_once)]
+    blocks = []
+    for step in range(0, len(base), at_once):
+        values = np.maximum(_values_at(base[step : step + at_once], ranks), least[:, None])
+        blocks.append(_quantiles_and_mean(summing @ np.maximum(projection @ values, least_leaves[:, None])))
     found = np.concatenate(blocks)
     if how.medians_add_up:
-        medians = (summing @ np.clip(projection @ base[..., _MEDIAN_AT].T, 0.0, None)).T[..., None]
-        found[..., :-1] = proper(found[..., :-1] - found[..., _MEDIAN_AT, None] + medians)
+        medians = summing @ np.maximum(projection @ base[..., _MEDIAN_AT].T, least_leaves[:, None])
+        least_found = np.where(summing @ np.isinf(least_leaves) > 0, -np.inf, 0.0)
+        moved = found[..., :-1] - found[..., _MEDIAN_AT, None] + medians.T[..., None]
+        found[..., :-1] = np.maximum(moved, least_found[:, None])
     return found
 
 
@@ -191,7 +198,9 @@ def _with_widths(past: Array, base: Array, random: np.random.Generator) -> Array
 def _minimum_trace(past: Array, summing: Array, method: Method) -> Array:
     """P of shape (leaves, series) from past errors of shape (rows, series).
 
-    The library works with absolute tolerances, so errors are brought to a common size of 1 first; P does not depend on it.
+    The library works with absolute tolerances (errors of 1e-4 get other weights than the same ones of 1), so errors are brought to a
+    common size of 1 first. Its own non-negative solution is not used: one quadratic program per step (3 s for 250 leaves and
+    72 steps), rounded to single precision, and given up for forecasts around a million, its tolerance being absolute too.
     """
     from hierarchicalforecast.methods import MinTrace  # type: ignore[import-untyped]
 
@@ -238,17 +247,8 @@ def _scores(past: Array, random: np.random.Generator) -> Array:
     return np.where(known, scores, likely)
 
 
-def _drawn(base: Array, ranks: Array, projection: Array, summing: Array) -> Array:
-    """Quantiles and mean of shape (steps, totals + leaves, 14) of coherent draws."""
-    leaves = np.clip(projection @ _values_at(base, ranks), 0.0, None)
-    draws = summing @ leaves
-    at = np.rint(_LEVELS * (ranks.shape[1] + 1)).astype(int) - 1
-    quantiles = np.partition(draws, at, axis=-1)[..., at]
-    return np.concatenate([quantiles, draws.mean(axis=-1, keepdims=True)], axis=-1)
-
-
 def _values_at(base: Array, ranks: Array) -> Array:
-    """Forecast distributions (steps, series, 13) read at probabilities (series, draws): shape (steps, series, draws), not negative.
+    """Forecast distributions (steps, series, 13) read at probabilities (series, draws): shape (steps, series, draws).
 
     Between quantiles, and for a hundredth beyond the outer ones, a distribution is a straight line.
     """
@@ -256,8 +256,15 @@ def _values_at(base: Array, ranks: Array) -> Array:
     share = (ranks - _LEVELS[below]) / (_LEVELS[below + 1] - _LEVELS[below])
     series = np.arange(len(ranks))[:, None]
     low, high = base[:, series, below], base[:, series, below + 1]
-    values: Array = np.clip(low + share * (high - low), 0.0, None)
+    values: Array = low + share * (high - low)
     return values
+
+
+def _quantiles_and_mean(draws: Array) -> Array:
+    """Shape (..., 14) of draws of shape (..., draws)."""
+    at = np.rint(_LEVELS * (draws.shape[-1] + 1)).astype(int) - 1
+    quantiles = np.partition(draws, at, axis=-1)[..., at]
+    return np.concatenate([quantiles, draws.mean(axis=-1, keepdims=True)], axis=-1)
 
 
 def _frame(names: npt.NDArray[np.object_], steps: pd.Index[pd.Timestamp], found: Array) -> pd.DataFrame:

@@ -41,14 +41,14 @@ def long(hierarchy: Hierarchy, values: np.ndarray, start: pd.Timestamp) -> pd.Da
 class World:
     """Demand of a hierarchy that moves up and down together, and forecasts of every level that err each on its own account."""
 
-    def __init__(self, names: tuple[str, ...] = FOUR, *, hours: int = 480, together: float = 0.7, bias: float = 0.0, seed: int = 1) -> None:
+    def __init__(self, names: tuple[str, ...] = FOUR, *, hours: int = 480, together: float = 0.7, seed: int = 1) -> None:
         random = np.random.default_rng(seed)
         self.hierarchy = hierarchy_of(names)
         summing = self.hierarchy.summing.toarray()
         expected = random.uniform(80, 120, (hours, len(names))) @ summing.T
         surprise = np.sqrt(together) * random.normal(size=(hours, 1)) + np.sqrt(1 - together) * random.normal(size=(hours, len(names)))
         truth = expected + 10 * surprise @ summing.T
-        slip = random.normal(size=expected.shape) * 5 * np.sqrt(summing.sum(axis=1)) + bias
+        slip = random.normal(size=expected.shape) * 5 * np.sqrt(summing.sum(axis=1))
         deviation = np.sqrt((10 * surprise @ summing.T).var(axis=0) + 25 * summing.sum(axis=1))
         quantiles = (expected + slip)[..., None] + deviation[:, None] * NORMAL
         rows = long(self.hierarchy, quantiles, START).rename(columns=dict(enumerate(COLUMNS)))
@@ -187,6 +187,20 @@ def test_zero_series_stay_zero_and_nothing_is_negative():
     assert found.loc[found["unique_id"] == "b/api/cpu", COLUMNS].abs().to_numpy().max() < 0.01
     assert (found[COLUMNS] >= 0).all(axis=None)
     assert incoherence(found, world.hierarchy).max() < 1e-12
+
+
+@pytest.mark.parametrize("medians_add_up", [True, False])
+def test_a_series_that_goes_below_zero_may_go_on_doing_so(medians_add_up):
+    world = World()
+    balance = world.forecast["unique_id"].isin(["b/api/cpu", "b/*/cpu", "*/api/cpu", "*/*/cpu"])
+    world.forecast.loc[balance, COLUMNS] -= 500
+    found = world.reconciled(Reconciliation(medians_add_up=medians_add_up))
+    own = found["unique_id"] == "b/api/cpu"
+    assert found.loc[own, "0.5"].mean() == pytest.approx(
+        world.forecast.loc[world.forecast["unique_id"] == "b/api/cpu", "0.5"].mean(), rel=0.02
+    )
+    assert found.loc[found["unique_id"] == "*/*/cpu", "0.5"].max() < 0
+    assert incoherence(found, world.hierarchy, "0.5" if medians_add_up else "mean").max() < 1e-12
 
 
 def test_a_world_of_zeros_is_reconciled_to_zeros():
