@@ -1,0 +1,78 @@
+"""What a backtest says, in sentences."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from headroom.backtest_judgement import Judgement
+
+__all__ = ["share_words", "step_words", "summary_words"]
+
+_STEPS: Final = {"0 days 01:00:00": "hour", "1 days 00:00:00": "day", "0 days 00:01:00": "minute", "7 days 00:00:00": "week"}
+
+
+def summary_words(judgement: Judgement) -> list[str]:
+    """Sentences: how the forecast compares, how sure it was of itself, where it is worst, and what choosing cost."""
+    sentences = [_comparison(judgement), _certainty(judgement), _hardest(judgement), _choice(judgement)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def step_words(step: pd.Timedelta) -> str:
+    """A step as people say it: `hour`, `5 minutes`."""
+    if str(step) in _STEPS:
+        return _STEPS[str(step)]
+    minutes = step / pd.Timedelta("1min")
+    return f"{minutes / 60:g} hours" if minutes % 60 == 0 else f"{minutes:g} minutes"
+
+
+def share_words(share: float) -> str:
+    """A share as whole percent; a hyphen when there is none."""
+    return "-" if math.isnan(share) else f"{100 * share:.0f} %"
+
+
+def _comparison(judged: Judgement) -> str:
+    ratio = float(judged.overall["relative_wql"])
+    if math.isnan(ratio):
+        return f"The naive {judged.naive} is never wrong on this data, so there is nothing to win."
+    side = f"{share_words(1 - ratio)} less than" if ratio < 1 else f"{share_words(ratio - 1)} more than"
+    wins, all_series = int((judged.per_series["relative_wql"] < 1).sum()), len(judged.per_series)
+    which = "it is better on the only one" if wins == all_series == 1 else f"it is better on {wins:,} of {all_series:,} series"
+    return f"The forecast's loss is {side} that of {judged.naive}, the better of the naive forecasts; {which}."
+
+
+def _certainty(judged: Judgement) -> str:
+    overall = judged.overall
+    gap = 100 * (float(overall["coverage_0.8"]) - 0.8)
+    verdict = (
+        "as it should"
+        if abs(gap) < 2
+        else f"{abs(gap):.0f} points too {'often: it is too wide' if gap > 0 else 'seldom: it is too narrow'}"
+    )
+    wide = share_words(float(overall["coverage_0.98"]))
+    return (
+        f"The 80 % interval held {share_words(float(overall['coverage_0.8']))} of the measurements ({verdict}), the 98 % interval {wide}."
+    )
+
+
+def _hardest(judged: Judgement) -> str:
+    ratios = judged.per_series["relative_wql"].dropna()
+    if len(ratios) < 2:
+        return ""
+    worst = str(ratios.idxmax())
+    lost = int((ratios > 1).sum())
+    words = f"; the naive would have been better on {lost:,}" if lost > 1 else ""
+    return f"The hardest series is {worst}, at {ratios.max():.2f} times the naive's loss{words}."
+
+
+def _choice(judged: Judgement) -> str:
+    cost = judged.total_regret
+    if math.isnan(cost):
+        return ""
+    knowing = "Had one known for every series which single candidate would turn out best, the loss would be"
+    if cost > 0:
+        return f"{knowing} {share_words(1 - 1 / (1 + cost))} lower: that is what choosing without hindsight cost."
+    return f"{knowing} {share_words(1 / (1 + cost) - 1)} higher: the blend beats every choice of one."

@@ -1,0 +1,192 @@
+"""Commands on a file: backtest and forecast. Nothing is needed but the file: no settings, no lake, no server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headroom.console import open_console
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from headroom.backtest_judgement import Judgement
+    from models.long_frame import LongFrame
+
+__all__ = ["register"]
+
+Input = Annotated[Path, typer.Option("--input", help="CSV or Parquet with the columns unique_id, ds, y; gaps are allowed.")]
+Events = Annotated[
+    Path | None,
+    typer.Option(help="CSV or Parquet: start, end, kind and optionally title, region, service, unique_id, strength, known_at."),
+]
+Future = Annotated[
+    Path | None, typer.Option(help="CSV or Parquet: ds, optionally unique_id, and columns of numbers known ahead, past and future.")
+]
+Horizon = Annotated[int, typer.Option(help="Steps ahead.", min=1)]
+Freq = Annotated[str | None, typer.Option(help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")]
+Candidates = Annotated[str | None, typer.Option(help="Only these candidates, for example mstl,lightgbm. Default: what the engine chooses.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same forecast.", min=0)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    for command in (backtest, forecast):
+        app.command()(command)
+
+
+def backtest(
+    source: Input,
+    output: Annotated[Path, typer.Option(help="Folder for forecasts.parquet, metrics.json, leaderboard.csv, index.html.")],
+    events: Events = None,
+    future: Future = None,
+    horizon: Horizon = 72,
+    windows: Annotated[int, typer.Option(help="Windows per series: its last non-overlapping horizons.", min=1)] = 3,
+    freq: Freq = None,
+    candidates: Candidates = None,
+    seed: Seed = 0,
+) -> None:
+    """Forecast the last windows of a file from what lay before them, and say how good that was.
+
+    Writes the forecasts, metrics, a leaderboard of all candidates and one page to look at.
+
+    Example: headroom backtest --input demo/hourly.csv --events demo/events.csv --horizon 72 --windows 3 --output var/backtest
+    """
+    from headroom.backtest_judgement import judge
+    from headroom.backtest_report import write_backtest
+    from headroom.progress_bar import ProgressBar
+    from models import engine
+
+    console = open_console()
+    _check_folder(output)
+    series = _read(console, source, freq)
+    happenings, regressors = _read_drivers(events, future, series)
+    with ProgressBar(console) as progress:
+        result = engine.backtest_frame(
+            series,
+            horizon=horizon,
+            windows=windows,
+            candidates=_names(candidates),
+            events=happenings,
+            future=regressors,
+            seed=seed,
+            progress=progress,
+        )
+    judgement = judge(result, series, horizon=horizon, windows=windows)
+    page = write_backtest(judgement, output)
+    _print_judgement(console, judgement)
+    console.print(f"page: {page}", highlight=False, soft_wrap=True)
+
+
+def forecast(
+    source: Input,
+    output: Annotated[Path, typer.Option(help="CSV or Parquet file: unique_id, ds and one column per quantile.")],
+    events: Events = None,
+    future: Future = None,
+    horizon: Horizon = 72,
+    freq: Freq = None,
+    candidates: Candidates = None,
+    seed: Seed = 0,
+) -> None:
+    """Train, select, calibrate and forecast every series of a file in one go.
+
+    Example: headroom forecast --input demo/hourly.csv --events demo/events.csv --horizon 72 --output var/forecast.csv
+    """
+    from headroom.atomic_write import write_whole
+    from headroom.errors import BadInputError
+    from headroom.progress_bar import ProgressBar
+    from headroom.vocabulary import QUANTILE_COLUMNS
+    from models import engine
+
+    console = open_console()
+    if output.suffix.lower() not in (".csv", ".parquet"):
+        raise BadInputError(f"--output {output}: expected a file that ends in .csv or .parquet")
+    series = _read(console, source, freq)
+    happenings, regressors = _read_drivers(events, future, series)
+    with ProgressBar(console) as progress:
+        result = engine.forecast_frame(
+            series,
+            horizon=horizon,
+            candidates=_names(candidates),
+            events=happenings,
+            future=regressors,
+            seed=seed,
+            progress=progress,
+        )
+    _print_left_out(console, result.left_out)
+    if result.forecasts.empty:
+        raise BadInputError("no series could be forecast; hand in a longer history")
+    rows = result.forecasts[["unique_id", "ds", *QUANTILE_COLUMNS]]
+    table = output.suffix.lower() == ".parquet"
+    write_whole(output, lambda path: rows.to_parquet(path, index=False) if table else rows.to_csv(path, index=False))
+    console.print(f"{rows['unique_id'].nunique():,} series, {horizon} steps ahead: {output}", highlight=False, soft_wrap=True)
+
+
+def _check_folder(output: Path) -> None:
+    """Said before the long calculation, not after it."""
+    from headroom.errors import BadInputError
+
+    if output.exists() and not output.is_dir():
+        raise BadInputError(f"--output {output}: expected a folder, there is a file of this name")
+
+
+def _read(console: Console, path: Path, freq: str | None) -> LongFrame:
+    from headroom.backtest_page.summary_words import step_words
+    from models.long_frame import read_long_frame
+
+    series = read_long_frame(path, freq)
+    count, rows = series.rows["unique_id"].nunique(), len(series.rows)
+    console.print(f"{path}: {count:,} series, {rows:,} rows, step {step_words(series.step)}", highlight=False, soft_wrap=True)
+    for note in series.notes:
+        console.print(f"  {note}", style="yellow", highlight=False)
+    return series
+
+
+def _names(candidates: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (candidates or "").split(",") if name.strip())
+
+
+def _read_drivers(events: Path | None, future: Path | None, series: LongFrame) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    from models.drivers import read_events, read_future
+
+    return (read_events(events) if events else None), (_that_meet(read_future(future), series) if future else None)
+
+
+def _that_meet(future: pd.DataFrame, series: LongFrame) -> pd.DataFrame:
+    """Regressors of the input's series; those that meet none of its rows would be ignored silently, and are refused."""
+    from headroom.errors import BadInputError
+
+    mine = future[future["unique_id"].isin(["", *series.rows["unique_id"].unique()])]
+    if not mine["ds"].isin(series.rows["ds"]).any():
+        raise BadInputError(
+            "--future: no row has a series and a time of the input; give its unique_id and ds for the past too, so that their effect is learnt"
+        )
+    return mine.reset_index(drop=True)
+
+
+def _print_judgement(console: Console, judgement: Judgement) -> None:
+    from rich.table import Table
+
+    from headroom.backtest_page.summary_words import summary_words
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("candidate")
+    for name in ("loss x naive", "WQL", "MASE", "in 80 %", "in 98 %", "served", "CPU s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    columns = ("relative_wql", "wql", "mase", "coverage_0.8", "coverage_0.98", "served", "seconds")
+    forms = ("{:.3f}", "{:.4f}", "{:.3f}", "{:.1%}", "{:.1%}", "{:.0%}", "{:.1f}")
+    for row in judgement.leaderboard.to_dict("records"):
+        cells = [form.format(row[column]) for column, form in zip(columns, forms, strict=True)]
+        table.add_row(str(row["candidate"]), *cells, style="bold" if row["candidate"] == "headroom" else None)
+    console.print(table)
+    for sentence in summary_words(judgement):
+        console.print(sentence, highlight=False)
+    _print_left_out(console, judgement.result.left_out)
+
+
+def _print_left_out(console: Console, left_out: dict[str, str]) -> None:
+    for name, why in left_out.items():
+        console.print(f"no forecast for {name}: {why}", style="yellow", highlight=False)

@@ -1,0 +1,131 @@
+"""`headroom backtest` and `headroom forecast` on the bundled file, and what they say when something is wrong with it."""
+
+import io
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import models
+from headroom.backtest_report import BACKTEST_FILES
+from headroom.cli import app
+from headroom.errors import BadInputError
+from headroom.progress_bar import ProgressBar
+from headroom.vocabulary import QUANTILE_COLUMNS
+from tests.backtest import stand_in_engine
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = str(ROOT / "demo" / "hourly.csv")
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "engine", stand_in_engine, raising=False)
+    monkeypatch.setitem(sys.modules, "models.engine", stand_in_engine)
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_backtest_says_how_good_it_was_and_writes_its_files(tmp_path: Path) -> None:
+    said = run("backtest", "--input", DEMO, "--windows", "2", "--horizon", "24", "--output", str(tmp_path / "out"))
+    assert "2 series, 3,168 rows, step hour" in said
+    assert "seasonal-naive-168" in said
+    assert "The 80 % interval held" in said
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(BACKTEST_FILES)
+    told = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (told["horizon"], told["windows"], told["series_count"]) == (24, 2, 2)
+
+
+@pytest.mark.parametrize("name", ["next.csv", "next.parquet"])
+def test_a_forecast_is_a_table_of_quantiles(tmp_path: Path, name: str) -> None:
+    run("forecast", "--input", DEMO, "--horizon", "48", "--output", str(tmp_path / "deep" / name))
+    path = tmp_path / "deep" / name
+    rows = pd.read_csv(path) if name.endswith("csv") else pd.read_parquet(path)
+    assert list(rows.columns) == ["unique_id", "ds", *QUANTILE_COLUMNS]
+    assert len(rows) == 2 * 48
+    assert [p.name for p in path.parent.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("command", ["backtest", "forecast"])
+def test_the_example_of_the_help_runs(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = " ".join(run(command, "--help").split())
+    example = shlex.split(words.partition("Example: headroom ")[2].partition(" Options:")[0])
+    assert example[0] == command
+    output = tmp_path / Path(example[example.index("--output") + 1]).name
+    example[example.index("--output") + 1] = str(output)
+    monkeypatch.chdir(ROOT)
+    run(*example)
+    assert output.exists()
+
+
+def test_events_and_regressors_reach_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+
+    def spy(series: object, **arguments: object) -> object:
+        given.update(arguments)
+        return stand_in_engine.forecast_frame(series, horizon=24)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(models, "engine", type("Spy", (), {"forecast_frame": staticmethod(spy)}))
+    future = tmp_path / "future.csv"
+    future.write_text("unique_id,ds,temp\nus-central1/edge/cpu,2026-06-01,20\nelsewhere,2026-06-01,3\n")
+    inputs = ["--input", DEMO, "--events", str(ROOT / "demo" / "events.csv"), "--future", str(future)]
+    run("forecast", *inputs, "--candidates", "mstl, lightgbm", "--seed", "7", "--output", str(tmp_path / "x.csv"))
+    assert (given["candidates"], given["seed"], given["horizon"]) == (("mstl", "lightgbm"), 7, 72)
+    assert len(given["events"]) == 64  # type: ignore[arg-type]
+    assert list(given["future"]["unique_id"]) == ["us-central1/edge/cpu"]  # type: ignore[index]
+
+
+def test_mistakes_are_said_before_the_long_calculation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "engine", None)
+    (tmp_path / "file").write_text("")
+    future = tmp_path / "future.csv"
+    future.write_text("ds,temp\n2031-06-01,20\n")
+    bad = {
+        "expected a folder": ["backtest", "--input", DEMO, "--output", str(tmp_path / "file")],
+        "there is no such file": ["backtest", "--input", "none.csv", "--output", str(tmp_path / "out")],
+        "ends in .csv or .parquet": ["forecast", "--input", DEMO, "--output", str(tmp_path / "out.txt")],
+        "no row has a series and a time of the input": [
+            *("forecast", "--input", DEMO, "--future", str(future), "--output", str(tmp_path / "out.csv"))
+        ],
+    }
+    for words, arguments in bad.items():
+        done = CliRunner().invoke(app, arguments)
+        assert isinstance(done.exception, BadInputError)
+        assert words in str(done.exception)
+
+
+def test_the_command_line_starts_without_the_heavy_libraries() -> None:
+    heavy = ["pandas", "numpy", "lightgbm", "mlflow", "airflow", "jinja2", "models"]
+    code = f"import sys, headroom.cli; print([m for m in {heavy!r} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip() == "[]"
+
+
+def test_progress_in_a_log_is_a_line_now_and_then_with_the_time_left() -> None:
+    out, now = io.StringIO(), [0.0]
+    with ProgressBar(Console(file=out, width=100), clock=lambda: now[0]) as progress:
+        progress.start(4, "backtest")
+        for second in (6.0, 12.0, 18.0, 24.0):
+            now[0] = second
+            progress.advance(1, "some series")
+    assert out.getvalue().splitlines() == ["backtest: 50%, about 12 s left", "backtest: 24.0 s"]
+
+
+def test_progress_on_a_terminal_is_a_bar_with_the_time_left() -> None:
+    out = io.StringIO()
+    with ProgressBar(Console(file=out, width=100, force_terminal=True)) as progress:
+        progress.start(2, "backtest")
+        progress.advance(1, "mstl")
+        progress._bar.refresh()
+    assert "backtest: mstl" in out.getvalue()
+    assert "50 %" in out.getvalue()
+    assert "left" in out.getvalue()
