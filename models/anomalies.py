@@ -3,12 +3,16 @@
 For every hour, the expectation is the median of the same hour in the weeks before, of which at least two must be free of events. Residuals are scaled by 1.4826 x their median
 absolute deviation (the standard deviation, were they normal), which outliers do not inflate; a score above `THRESHOLD` is an anomaly.
 Hours touched by a known event are neither flagged nor used for expectation and scale: a match is no fault, nor is a week without.
+
+The lake's table keeps this plain rule: with weeks to compare, it finds a fault that repeats as well as the first. The online detector (`models.anomaly_detector`), which learns that what
+happens again is not rare, works on any step and follows a new level within days: so training takes its weights from it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from headroom.demand import hourly_demand, known_events
@@ -16,9 +20,11 @@ from headroom.lake import Lake
 from headroom.schemas import TABLES
 from headroom.settings import Settings
 from headroom.vocabulary import split_series_ids
+from models.anomaly_detector import THRESHOLD as ONLINE_THRESHOLD
+from models.anomaly_detector import detect_anomalies
 from models.visible_events import events_of_series
 
-__all__ = ["THRESHOLD", "find_anomalies", "flag_anomalies"]
+__all__ = ["THRESHOLD", "find_anomalies", "flag_anomalies", "training_weights"]
 
 THRESHOLD: Final = 6.0
 METHOD: Final = "weekly-median-mad"
@@ -74,6 +80,27 @@ def find_anomalies(demand: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     reason = far["residual"].abs().map("{:.4g} ".format) + word + " the same hour of the weeks before, with no known event"
     found = far.assign(reason=reason).sort_values(["unique_id", "ds"])
     return found[["unique_id", "ds", "y", "expected", "score", "reason"]].reset_index(drop=True)
+
+
+def training_weights(demand: pd.DataFrame, events: pd.DataFrame, *, step: pd.Timedelta = _HOUR) -> pd.Series[float]:
+    """How much each row should count in training, in [0, 1], with the index of `demand`: anomalies little, everything else fully.
+
+    With the score `s` of `models.anomaly_detector`, which is a `-log10` probability, the weight is `min(1, 10^(threshold - s))`: a row that is k times rarer than the threshold
+    counts one k-th. The weight of a row depends on the rows before it alone. Rows that a known event touches, that have no value, or that come too early to judge count fully.
+
+    Args:
+        demand: `unique_id, ds, y`, one row per series and time, `step` apart; rows may be missing.
+        events: known events; those with a `value` (weather) excuse nothing.
+        step: time between two rows of a series.
+
+    Raises:
+        BadInputError: a series has two rows of the same time.
+    """
+    if demand.empty:
+        return pd.Series(dtype=float, index=demand.index)
+    found = detect_anomalies(demand, step=step, excused=_eventful(demand, events))
+    score = found.set_index(["unique_id", "ds"])["score"].reindex(pd.MultiIndex.from_frame(demand[["unique_id", "ds"]]))
+    return pd.Series(np.minimum(1.0, 10.0 ** (ONLINE_THRESHOLD - score.to_numpy())), index=demand.index)
 
 
 def _expected(demand: pd.DataFrame) -> pd.Series[float]:
