@@ -31,7 +31,9 @@ from models.tuning.context import FEATURES
 __all__ = ["EXPLORATION", "HALF_LIFE", "MEMORY", "Belief", "SegmentThompson"]
 
 HALF_LIFE: Final = pd.Timedelta(days=30)
-MEMORY: Final = pd.Timedelta(days=90)
+# Five half-lives: a reward that drops out counts three in a hundred. Where it counts more, arms that were dismissed long ago look as good
+# as new on the day that their last rewards drop out.
+MEMORY: Final = pd.Timedelta(days=150)
 EXPLORATION: Final = 0.5
 _PRIOR_SD: Final = 0.2
 _SEGMENT_SD: Final = 0.1
