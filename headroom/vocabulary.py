@@ -76,6 +76,6 @@ def split_series_ids(unique_id: pd.Series[str]) -> pd.DataFrame:
 
 
 def horizon_bucket(horizon: pd.Series[int]) -> pd.Series[str]:
-    """The bucket name of each horizon in hours (1..72)."""
-    edges = [0, *(last for _, last in HORIZON_BUCKETS.values())]
+    """The bucket name of each horizon in hours; what lies beyond 72 counts to the last one."""
+    edges = [0, *(last for _, last in list(HORIZON_BUCKETS.values())[:-1]), float("inf")]
     return pd.cut(horizon, bins=edges, labels=list(HORIZON_BUCKETS)).astype(str)

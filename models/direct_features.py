@@ -1,7 +1,7 @@
 """The table a direct multi-horizon model learns from: one row per series, origin and horizon.
 
-The target is scaled per series and anchored on its seasonal-naive value: (y - anchor) / scale. So one model serves series of any size, and what it
-learns is how far demand departs from "as yesterday".
+The target is scaled per series and anchored on a simple forecast: (y - anchor) / scale. So one model serves series of any size, and what it
+learns is how far demand departs from that.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class DirectTable:
 
     Attributes:
         features: float32, last axis as `Layout.columns`.
-        anchor: the seasonal-naive value, in the unit of the series.
+        anchor: the forecast that was handed in, in the unit of the series.
         scale: what departures from the anchor are divided by; 0 for a series of zeros, which departs by nothing.
     """
 
@@ -80,16 +80,18 @@ def direct_table(
     events: pd.DataFrame,
     calendar: SeriesCalendar,
     layout: Layout,
+    anchor: Array,
 ) -> DirectTable:
     """The rows of `origins` (columns of `values`, whose last one ends at `end`; an origin is the first hour not known).
 
     Args:
         values: shape (series, hours), NaN where nothing was measured.
         horizon: shape (origins, horizons), hours ahead from 1; the same width for every origin.
+        anchor: shape (series, origins, horizons), the forecast that the target departs from.
     """
     filled = fill_from_past(values)
     scale = np.repeat(origin_scale(filled, origins, CONTEXT_HOURS)[:, :, None], horizon.shape[1], axis=2)
-    anchor, by_target = target_features(filled, origins, horizon, CONTEXT_HOURS)
+    by_target = target_features(filled, origins, horizon, CONTEXT_HOURS, anchor)
     by_origin = np.repeat(origin_features(filled, origins)[:, :, None, :], horizon.shape[1], axis=2)
     lags = np.concatenate([by_origin, by_target], axis=-1)
     lags = np.divide(lags, scale[..., None], out=np.full_like(lags, np.nan), where=scale[..., None] > 0)
@@ -99,7 +101,7 @@ def direct_table(
         np.concatenate(
             [
                 _calendar_columns(name, hours, origins, horizon, calendar, layout),
-                _event_columns(events_of_series(events, name), hours, origins, horizon, layout),
+                _event_columns(events_of_series(events, name), calendar.true(name, hours), origins, horizon, layout),
             ],
             axis=-1,
         )

@@ -26,9 +26,11 @@ class SeriesCalendar:
 
     Attributes:
         timezones: unique_id -> IANA time zone; a series that is not listed lives in UTC.
+        shifts: unique_id -> how much later than in truth its hours are told, when series were moved to end together.
     """
 
     timezones: Mapping[str, str] = field(default_factory=dict)
+    shifts: Mapping[str, pd.Timedelta] = field(default_factory=dict)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SeriesCalendar:
@@ -37,7 +39,11 @@ class SeriesCalendar:
 
     def local(self, unique_id: str, ds: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """`ds` (UTC) as local time of the series."""
-        return ds.tz_convert(self.timezones.get(unique_id, "UTC"))
+        return self.true(unique_id, ds).tz_convert(self.timezones.get(unique_id, "UTC"))
+
+    def true(self, unique_id: str, ds: pd.DatetimeIndex) -> pd.DatetimeIndex:
+        """`ds` (UTC) as it was before the series was moved."""
+        return ds - self.shifts[unique_id] if unique_id in self.shifts else ds
 
 
 class Forecaster(Protocol):
@@ -58,7 +64,7 @@ class Forecaster(Protocol):
     ) -> pd.DataFrame:
         """Rows `unique_id, ds, *QUANTILE_COLUMNS` for `ds` = issue_time ... issue_time + (horizon - 1) hours.
 
-        Quantiles are finite, not negative and do not cross. The same arguments give the same numbers in every process.
+        Quantiles are finite, do not cross, and are not negative for a series that never was. The same arguments give the same numbers in every process.
         """
         ...
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from models.forecaster import CONTEXT_HOURS, SHORTEST_HOURS
 
-__all__ = ["Array", "fill_gaps", "grid", "recent", "unservable"]
+__all__ = ["Array", "fill_gaps", "fill_rows", "grid", "recent", "unservable"]
 
 Array = npt.NDArray[np.float64]
 _DAY: Final = 24
@@ -56,3 +56,15 @@ def fill_gaps(values: Array) -> Array:
     filled = hour_of_day.ffill()
     filled = filled.fillna(hour_of_day.bfill()).interpolate(limit_direction="both")
     return np.asarray(filled, dtype=np.float64)
+
+
+def fill_rows(values: Array) -> Array:
+    """Like `fill_gaps` for every row at once, at full length: what lies before the first measurement takes the next value at its hour.
+
+    A row without any measurement becomes zeros.
+    """
+    frame = pd.DataFrame(values.T)
+    hour_of_day = frame.groupby(np.arange(len(frame)) % _DAY)
+    filled = hour_of_day.ffill()
+    filled = filled.fillna(hour_of_day.bfill()).ffill().bfill().fillna(0.0)
+    return np.ascontiguousarray(filled.to_numpy(dtype=np.float64).T)

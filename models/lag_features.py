@@ -1,7 +1,7 @@
 """What a series did lately, seen from an origin and from a target hour. Nothing at or after the origin is read.
 
-The seasonal-naive anchor of a target hour blends the last day and the last week, each weighted by the inverse of the squared error that it made
-before the origin: w = week^2 / (day^2 + week^2), anchor = w y[last day] + (1 - w) y[last week] (inverse-variance weights, Bates and
+The naive blend of a target hour joins the last day and the last week, each weighted by the inverse of the squared error that it made
+before the origin: w = week^2 / (day^2 + week^2), blend = w y[last day] + (1 - w) y[last week] (inverse-variance weights, Bates and
 Granger 1969, without their correlation).
 """
 
@@ -20,6 +20,7 @@ __all__ = [
     "TARGET_COLUMNS",
     "Index",
     "anchor_lag",
+    "day_rms",
     "fill_from_past",
     "origin_features",
     "origin_scale",
@@ -38,7 +39,7 @@ ORIGIN_COLUMNS: Final = (
 )  # fmt: skip
 TARGET_COLUMNS: Final = (
     "day_1", "day_2", "day_3", "same_hour_mean", "same_hour_spread", "hour_before", "hour_after",
-    "week_1", "week_2", "same_week_hour_mean", "week_vs_week", "from_level",
+    "week_1", "week_2", "same_week_hour_mean", "week_vs_week", "from_level", "from_last", "from_last_day", "naive_blend",
 )  # fmt: skip
 
 
@@ -62,6 +63,15 @@ def origin_scale(filled: Array, origins: Index, hours: int) -> Array:
     """
     day, week = _season_errors(filled, origins, hours)
     return np.nan_to_num(np.fmax(np.fmin(day, week), 1e-3 * _mean(np.abs(filled), origins, hours)))
+
+
+def day_rms(filled: Array, origins: Index, hours: int) -> Array:
+    """Shape (series, origins): root mean square of the change from one day to the next over the `hours` before each origin.
+
+    At least a thousandth of the mean absolute value; 0 for a series of zeros.
+    """
+    change = _mean((_shifted(filled, _DAY) - filled) ** 2, origins, hours)
+    return np.nan_to_num(np.fmax(np.sqrt(change), 1e-3 * _mean(np.abs(filled), origins, hours)))
 
 
 def origin_features(filled: Array, origins: Index) -> Array:
@@ -88,12 +98,13 @@ def origin_features(filled: Array, origins: Index) -> Array:
     return np.stack(columns, axis=-1)
 
 
-def target_features(filled: Array, origins: Index, horizon: Index, hours: int) -> tuple[Array, Array]:
-    """(anchor of shape (series, origins, horizons), features of shape (series, origins, horizons, TARGET_COLUMNS)).
+def target_features(filled: Array, origins: Index, horizon: Index, hours: int, anchor: Array) -> Array:
+    """Features of shape (series, origins, horizons, TARGET_COLUMNS).
 
     Args:
         horizon: shape (origins, horizons), hours ahead from 1.
-        hours: before the origin that weigh the anchor.
+        hours: before the origin that weigh day and week.
+        anchor: shape (series, origins, horizons), what the features depart from.
 
     Features are differences from the anchor, in the unit of the series.
     """
@@ -108,8 +119,6 @@ def target_features(filled: Array, origins: Index, horizon: Index, hours: int) -
     days = np.stack([back(lag + _DAY * day) for day in range(7)])
     weeks = np.stack([back(_WEEK * week) for week in range(1, _WEEKS + 1)])
     blend = _blend(days[0], weeks[0], *_season_errors(filled, origins, hours))
-    # A time of day that was never measured takes the mean.
-    anchor = np.where(np.isfinite(blend), blend, _mean(filled, origins, hours)[:, :, None])
     usual = _nanmean(days)
     columns = [
         *(days[:3] - anchor),
@@ -121,8 +130,11 @@ def target_features(filled: Array, origins: Index, horizon: Index, hours: int) -
         _nanmean(weeks) - anchor,
         weeks[0] - weeks[1],
         anchor - _mean(filled, origins, _WEEK)[:, :, None],
+        anchor - _mean(filled, origins, 1)[:, :, None],
+        anchor - _mean(filled, origins, _DAY)[:, :, None],
+        blend - anchor,
     ]
-    return anchor, np.stack(columns, axis=-1)
+    return np.stack(columns, axis=-1)
 
 
 def _season_errors(filled: Array, origins: Index, hours: int) -> tuple[Array, Array]:

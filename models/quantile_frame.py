@@ -10,17 +10,27 @@ import pandas as pd
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.hourly_grid import Array
 
-__all__ = ["proper", "quantile_frame"]
+__all__ = ["lowest", "proper", "quantile_frame"]
 
 
-def proper(quantiles: Array) -> Array:
-    """Quantiles along the last axis, sorted and not negative."""
-    ordered: Array = np.clip(np.sort(quantiles, axis=-1), 0.0, None)
+def lowest(values: Array) -> Array:
+    """The least value that a forecast of each row may take: 0, or none for a series that was negative before."""
+    negative = (values < 0).any(axis=1)  # NaN is not below 0
+    found: Array = np.where(negative, -np.inf, 0.0)
+    return found
+
+
+def proper(quantiles: Array, least: Array | float = 0.0) -> Array:
+    """Quantiles along the last axis, sorted and not below `least` (which broadcasts against them)."""
+    ordered: Array = np.maximum(np.sort(quantiles, axis=-1), least)
     return ordered
 
 
-def quantile_frame(names: Sequence[str], quantiles: Array, issue_time: pd.Timestamp) -> pd.DataFrame:
+def quantile_frame(names: Sequence[str], quantiles: Array, issue_time: pd.Timestamp, least: Array | None = None) -> pd.DataFrame:
     """Rows `unique_id, ds, *QUANTILE_COLUMNS` of an array of shape (series, horizon, quantiles).
+
+    Args:
+        least: least value per series (see `lowest`); 0 for all when absent.
 
     Raises:
         ValueError: when a quantile is not finite, which is a fault of the candidate.
@@ -30,7 +40,8 @@ def quantile_frame(names: Sequence[str], quantiles: Array, issue_time: pd.Timest
         raise ValueError(f"forecast of {', '.join(broken)} issued {issue_time.isoformat()}: a quantile is not finite")
     horizon = quantiles.shape[1]
     hours = pd.date_range(issue_time, periods=horizon, freq="h", unit="us")
-    frame = pd.DataFrame(proper(quantiles).reshape(-1, len(QUANTILE_COLUMNS)), columns=list(QUANTILE_COLUMNS))
+    floor = 0.0 if least is None else least[:, None, None]
+    frame = pd.DataFrame(proper(quantiles, floor).reshape(-1, len(QUANTILE_COLUMNS)), columns=list(QUANTILE_COLUMNS))
     frame.insert(0, "unique_id", np.repeat(np.asarray(names, dtype=object), horizon))
     frame.insert(1, "ds", hours.append([hours] * (len(names) - 1)) if names else hours[:0])
     return frame

@@ -17,7 +17,17 @@ def events_known_at(events: pd.DataFrame, moment: pd.Timestamp) -> pd.DataFrame:
 
 
 def events_of_series(events: pd.DataFrame, unique_id: str) -> pd.DataFrame:
-    """Events of the series' region and service; an empty region or service means all of them."""
-    series = SeriesId.parse(unique_id)
-    here = events["region"].fillna("").isin(["", series.region]) & events["service"].fillna("").isin(["", series.service])
-    return events[here.to_numpy()].reset_index(drop=True)
+    """Events of the series' region and service; an empty region or service means all of them.
+
+    An id that is not `region/service/resource` has no region: the service must then be a part of the id. Events may name a series
+    themselves, in a column `unique_id`.
+    """
+    parts = unique_id.split("/")
+    if len(parts) == len(SeriesId._fields):
+        series = SeriesId(*parts)
+        here = events["region"].fillna("").isin(["", series.region]) & events["service"].fillna("").isin(["", series.service])
+    else:
+        here = events["service"].fillna("").isin(["", *parts])
+    if "unique_id" in events.columns:
+        here &= events["unique_id"].fillna("").isin(["", unique_id])
+    return events[here.to_numpy(dtype=bool)].reset_index(drop=True)

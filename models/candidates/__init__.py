@@ -11,9 +11,9 @@ __all__ = ["CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "cre
 
 NAIVES: Final = ("seasonal-naive-24", "seasonal-naive-168")
 # One model per series: their series can be spread over shards.
-LOCAL_CANDIDATES: Final = (*NAIVES, "auto-arima", "auto-ets", "mstl", "prophet")
+LOCAL_CANDIDATES: Final = (*NAIVES, "flair", "auto-arima", "auto-ets", "mstl", "prophet")
 # One model across all series: needs all of them in one shard.
-GLOBAL_CANDIDATES: Final = ("lightgbm",)
+GLOBAL_CANDIDATES: Final = ("seasonal-ridge", "lightgbm")
 CANDIDATES: Final = (*LOCAL_CANDIDATES, *GLOBAL_CANDIDATES)
 
 
@@ -31,10 +31,18 @@ def create(name: str, *, seed: int = 0) -> Forecaster:
         from models.candidates.statistical import Statistical
 
         return Statistical(name)
+    if name == "flair":
+        from models.candidates.flair import Flair
+
+        return Flair(seed=seed)
     if name == "prophet":
         from models.candidates.prophet_events import ProphetEvents
 
         return ProphetEvents(seed=seed)
+    if name == "seasonal-ridge":
+        from models.candidates.seasonal_ridge import SeasonalRidge
+
+        return SeasonalRidge(seed=seed)
     if name == "lightgbm":
         from models.candidates.lightgbm_quantile import LightGBMQuantile
 

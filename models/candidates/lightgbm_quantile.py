@@ -14,12 +14,13 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.candidates.seasonal_ridge import SeasonalRidge, fit_ridge, ridge_point
 from models.direct_features import Layout, direct_table
 from models.event_features import driver_kinds, event_kinds
 from models.forecaster import CONTEXT_HOURS, SeriesCalendar
-from models.hourly_grid import Array, grid
+from models.hourly_grid import Array, fill_rows, grid
 from models.lag_features import Index
-from models.quantile_frame import quantile_frame
+from models.quantile_frame import lowest, quantile_frame
 
 __all__ = ["LightGBMQuantile", "training_origins"]
 
@@ -51,7 +52,7 @@ _PARAMETERS: Final[dict[str, Any]] = {
 
 
 class LightGBMQuantile:
-    """Learns departures from the seasonal-naive anchor (see `models.direct_features`) with the horizon as a feature.
+    """Learns departures from the seasonal ridge's forecast (see `models.direct_features`) with the horizon as a feature.
 
     A history too short for one training origin gives no fit, and then no forecast.
     """
@@ -62,6 +63,7 @@ class LightGBMQuantile:
         self.layout = Layout((), (), ())
         self._calendar = SeriesCalendar()
         self._boosters: list[Any] = []
+        self._ridge = SeasonalRidge(seed)
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:
         """Train on at most 90 days; the last training target lies before the end of the history (see `training_origins`)."""
@@ -77,7 +79,9 @@ class LightGBMQuantile:
             return self
         random = np.random.default_rng(self.seed).random((origins.size, HORIZON_HOURS))
         horizon = np.sort(np.argsort(random, axis=1)[:, :_HORIZONS_PER_ORIGIN], axis=1) + 1
-        table = direct_table(names, values, end, origins, horizon, events, calendar, self.layout)
+        self._ridge.fitted = fit_ridge(names, values)
+        anchor, _ = ridge_point(self._ridge.fitted, names, fill_rows(values), origins, horizon)
+        table = direct_table(names, values, end, origins, horizon, events, calendar, self.layout, anchor)
         departure = values[:, origins[:, None] + horizon - 1] - table.anchor
         target = np.divide(departure, table.scale, out=np.full_like(departure, np.nan), where=table.scale > 0)
         usable = np.isfinite(target)
@@ -101,15 +105,24 @@ class LightGBMQuantile:
         if not self._boosters:
             return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time)
         origin, steps = np.array([CONTEXT_HOURS]), np.arange(1, horizon + 1)[None, :]
-        table = direct_table(names, values, issue_time, origin, steps, events, self._calendar, self.layout)
+        anchor, _ = ridge_point(self._ridge.fitted, names, fill_rows(values), origin, steps)
+        table = direct_table(names, values, issue_time, origin, steps, events, self._calendar, self.layout, anchor)
         rows = table.features.reshape(len(names) * horizon, -1)
         learnt = np.column_stack([booster.predict(rows, num_threads=1) for booster in self._boosters])
         departures = _at_every_quantile(np.sort(learnt, axis=1)).reshape(len(names), horizon, len(QUANTILES))
-        return quantile_frame(names, table.anchor[:, 0, :, None] + table.scale[:, 0, :, None] * departures, issue_time)
+        return quantile_frame(names, table.anchor[:, 0, :, None] + table.scale[:, 0, :, None] * departures, issue_time, lowest(values))
+
+    def importance(self) -> pd.DataFrame:
+        """`feature, share` of the gain of all boosters, the largest first."""
+        gains = sum(np.asarray(booster.feature_importance("gain"), dtype=float) for booster in self._boosters)
+        share = gains / max(float(np.sum(gains)), 1e-12) if self._boosters else np.zeros(len(self.layout.columns))
+        table = pd.DataFrame({"feature": self.layout.columns, "share": share})
+        return table.sort_values("share", ascending=False, ignore_index=True)
 
     def save(self, folder: Path) -> None:
-        """Write `layout.json` and one LightGBM text file per level."""
+        """Write `layout.json`, the ridge that anchors it, and one LightGBM text file per level."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._ridge.save(folder)
         (folder / "layout.json").write_text(json.dumps(asdict(self.layout), indent=2) + "\n", encoding="utf-8")
         for level, booster in zip(_LEVELS, self._boosters, strict=False):
             booster.save_model(folder / f"quantile-{level}.txt")
@@ -124,6 +137,7 @@ class LightGBMQuantile:
 
         self.layout = Layout(**{part: tuple(names) for part, names in json.loads((folder / "layout.json").read_text("utf-8")).items()})
         self._calendar = calendar
+        self._ridge = self._ridge.load(folder, calendar)
         files = [file for file in (folder / f"quantile-{level}.txt" for level in _LEVELS) if file.is_file()]
         if len(files) not in (0, len(_LEVELS)):
             raise BadInputError(f"{folder}: {len(files)} of {len(_LEVELS)} boosters; the model was not saved whole, train again")

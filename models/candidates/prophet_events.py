@@ -14,7 +14,7 @@ from models.candidates.per_series import forecast_each
 from models.event_features import driver_hours, driver_kinds, event_hours, event_kinds
 from models.forecaster import CONTEXT_HOURS, SeriesCalendar
 from models.hourly_grid import Array, grid
-from models.quantile_frame import quantile_frame
+from models.quantile_frame import lowest, quantile_frame
 from models.visible_events import events_of_series
 
 __all__ = ["ProphetEvents"]
@@ -34,8 +34,10 @@ class ProphetEvents:
     def __init__(self, seed: int = 0) -> None:
         self.name = "prophet"
         self.seed = seed
+        self._calendar = SeriesCalendar()
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
+        self._calendar = calendar
         return self
 
     def predict_quantiles(
@@ -46,10 +48,10 @@ class ProphetEvents:
         measured = dict(zip(names, values, strict=True))
 
         def one(name: str, filled: Array, ahead: int) -> Array:  # Prophet bears gaps, so the measured hours are fitted
-            regressors = _regressors(events_of_series(events, name), hours, filled.size + ahead)
+            regressors = _regressors(events_of_series(events, name), self._calendar.true(name, hours), filled.size + ahead)
             return _forecast(measured[name][-filled.size :], hours[-filled.size - ahead :], regressors, self.seed)
 
-        return quantile_frame(names, forecast_each(self.name, names, values, horizon, one), issue_time)
+        return quantile_frame(names, forecast_each(self.name, names, values, horizon, one), issue_time, lowest(values))
 
 
 def _regressors(events: pd.DataFrame, hours: pd.DatetimeIndex, length: int) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, fill_gaps, grid
-from models.quantile_frame import quantile_frame
+from models.quantile_frame import lowest, quantile_frame
 
 __all__ = ["SeasonalNaive", "naive_quantiles"]
 
@@ -39,7 +39,7 @@ class SeasonalNaive:
     ) -> pd.DataFrame:
         names, values = grid(history.dropna(subset=["y"]), issue_time)
         quantiles = np.array([naive_quantiles(row, horizon, self.season) for row in values]).reshape(len(names), horizon, _LEVELS.size)
-        return quantile_frame(names, quantiles, issue_time)
+        return quantile_frame(names, quantiles, issue_time, lowest(values))
 
 
 def naive_quantiles(values: Array, horizon: int, season: int = 24) -> Array:

@@ -13,7 +13,7 @@ from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.candidates.per_series import forecast_each
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid
-from models.quantile_frame import quantile_frame
+from models.quantile_frame import lowest, quantile_frame
 
 __all__ = ["Statistical"]
 
@@ -56,7 +56,7 @@ class Statistical:
             # The search over orders tries some that explode or do not converge, and drops them.
             warnings.filterwarnings("ignore", message="possible convergence problem", category=UserWarning)
             quantiles = forecast_each(self.name, names, values, horizon, self._one)
-        return quantile_frame(names, quantiles, issue_time)
+        return quantile_frame(names, quantiles, issue_time, lowest(values))
 
     def _one(self, _name: str, filled: Array, horizon: int) -> Array:
         fitted = self._fitted(filled)

@@ -1,0 +1,51 @@
+"""FLAIR of `flaircast`: a level by ridge regression times a shape of the day, a hundredth of a second per series."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final, Self
+
+import numpy as np
+import pandas as pd
+
+from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.candidates.per_series import forecast_each
+from models.forecaster import SeriesCalendar
+from models.hourly_grid import Array, grid
+from models.quantile_frame import lowest, quantile_frame
+
+__all__ = ["Flair"]
+
+# Sample paths per series: quantiles from more of them differ by less than windows do.
+_PATHS: Final = 200
+
+
+class Flair:
+    """Quantiles of FLAIR's sample paths; refitted on the history that a forecast is given."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.name = "flair"
+        self.seed = seed
+
+    def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
+        return self
+
+    def predict_quantiles(
+        self,
+        history: pd.DataFrame,
+        events: pd.DataFrame,  # noqa: ARG002 -- the protocol's argument
+        issue_time: pd.Timestamp,
+        horizon: int = HORIZON_HOURS,
+    ) -> pd.DataFrame:
+        names, values = grid(history.dropna(subset=["y"]), issue_time)
+        with np.errstate(all="ignore"):  # its search over periods divides by zero on flat stretches, and drops them
+            quantiles = forecast_each(self.name, names, values, horizon, self._one)
+        return quantile_frame(names, quantiles, issue_time, lowest(values))
+
+    def _one(self, name: str, filled: Array, horizon: int) -> Array:
+        from flaircast import forecast
+
+        seed = zlib.crc32(f"{self.seed}/{name}".encode())  # a series' paths do not depend on which others are forecast with it
+        paths = forecast(filled, horizon=horizon, freq="h", n_samples=_PATHS, seed=seed)
+        quantiles: Array = np.quantile(paths, QUANTILES, axis=0).T
+        return quantiles

@@ -1,0 +1,205 @@
+"""A regression on simple seasonal forecasts, pooled over all series: seconds for a thousand of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import pandas as pd
+
+from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.forecaster import CONTEXT_HOURS, SeriesCalendar
+from models.hourly_grid import Array, fill_rows, grid
+from models.lag_features import Index, day_rms
+from models.quantile_frame import lowest, quantile_frame
+from models.seasonal_bases import BASES, base_forecasts
+
+__all__ = ["RidgeFit", "SeasonalRidge", "fit_ridge", "ridge_point"]
+
+_TRAIN_HOURS: Final = 90 * 24
+_MOST_ORIGINS: Final = 150
+# Hours between origins: prime to 24, so that origins meet every hour of the day.
+_STRIDE: Final = 5
+_FIRST_ORIGIN: Final = 72
+# Last horizon of every block of horizons that shares its weights.
+_EDGES: Final = (1, 3, 6, 12, 24, 48, 72)
+# Strength of the prior, in mean squares of the departures: of zero for the common weights, and of the common weights for a series' own, the
+# latter in origins. Chosen on windows before the test windows of the benchmark's traces.
+_COMMON_PRIOR: Final = 0.1
+_OWN_PRIOR_ORIGINS: Final = 10.0
+# Departures beyond this many scales are outliers; residuals beyond this many median ones count less (Huber 1964).
+_FARTHEST: Final = 20.0
+_HUBER: Final = 2.5
+_PASSES: Final = 2
+_SERIES_AT_ONCE: Final = 64
+_QUANTILES: Final = np.array(QUANTILES)
+
+
+@dataclass(frozen=True)
+class RidgeFit:
+    """What was learnt; the first axis is the series, the last entry of it stands for a series that was not there.
+
+    Attributes:
+        names: of the series.
+        weights: shape (series + 1, blocks, BASES - 1).
+        errors: shape (series + 1, blocks, quantiles), in scales.
+    """
+
+    names: tuple[str, ...]
+    weights: Array
+    errors: Array
+
+    def rows(self, names: list[str]) -> Index:
+        """Where each name is."""
+        place = {name: at for at, name in enumerate(self.names)}
+        return np.array([place.get(name, len(self.names)) for name in names], dtype=np.int64)
+
+
+class SeasonalRidge:
+    """Weighs the forecasts of `models.seasonal_bases` by ridge regression, for blocks of horizons.
+
+    Weights of a series are drawn towards weights common to all series (a hierarchical prior), the more the fewer origins it has.
+    Quantiles are those of the errors made before. Departures are told in scales (see `day_rms`), which makes series comparable.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.name = "seasonal-ridge"
+        self.seed = seed
+        self.fitted = RidgeFit((), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
+
+    def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
+        end = history["ds"].max() + pd.Timedelta(hours=1)
+        hours = min(int((end - history["ds"].min()) / pd.Timedelta(hours=1)), _TRAIN_HOURS)
+        names, values = grid(history.dropna(subset=["y"]), end, hours)
+        self.fitted = fit_ridge(names, values)
+        return self
+
+    def predict_quantiles(
+        self,
+        history: pd.DataFrame,
+        events: pd.DataFrame,  # noqa: ARG002 -- the protocol's argument
+        issue_time: pd.Timestamp,
+        horizon: int = HORIZON_HOURS,
+    ) -> pd.DataFrame:
+        names, values = grid(history.dropna(subset=["y"]), issue_time)
+        if not names or not self.fitted.weights.size:
+            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time)
+        filled, origin, steps = fill_rows(values), np.array([CONTEXT_HOURS]), np.arange(1, horizon + 1)[None, :]
+        point, scale = ridge_point(self.fitted, names, filled, origin, steps)
+        errors = self.fitted.errors[self.fitted.rows(names)][:, _block(steps[0])]
+        return quantile_frame(names, point[:, 0, :, None] + scale[:, 0, None, None] * errors, issue_time, lowest(values))
+
+    def save(self, folder: Path) -> None:
+        """Write `ridge.npz`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(folder / "ridge.npz", names=np.array(self.fitted.names, dtype=str), weights=self.fitted.weights, errors=self.fitted.errors)
+
+    def load(self, folder: Path, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's argument
+        """Read what `save` wrote."""
+        with np.load(folder / "ridge.npz", allow_pickle=False) as told:
+            self.fitted = RidgeFit(tuple(map(str, told["names"])), told["weights"], told["errors"])
+        return self
+
+
+def fit_ridge(names: list[str], values: Array, most_origins: int = _MOST_ORIGINS) -> RidgeFit:
+    """Weights and error quantiles from `values` (series, hours), NaN where nothing was measured."""
+    hours = values.shape[1]
+    origins = np.arange(hours - 1, _FIRST_ORIGIN - 1, -_STRIDE, dtype=np.int64)[:most_origins][::-1].copy()
+    blocks = len(_EDGES)
+    weights, errors = np.zeros((len(names) + 1, blocks, len(BASES) - 1)), np.zeros((len(names) + 1, blocks, len(QUANTILES)))
+    if not origins.size:
+        return RidgeFit(tuple(names), weights, errors)
+    filled = fill_rows(values)
+    first = np.argmax(np.isfinite(values), axis=1)
+    scale = day_rms(filled, np.array([hours]), hours)[:, 0]
+    for block, (start, end) in enumerate(zip((0, *_EDGES), _EDGES, strict=False)):
+        horizon = _some_horizons(start, end, origins.size)
+        target = origins[:, None] + horizon - 1
+        usable = (target < hours)[None] & (origins[None, :] - _FIRST_ORIGIN >= first[:, None])[:, :, None]
+        usable &= np.isfinite(values[:, np.clip(target, 0, hours - 1)]) & (scale > 0)[:, None, None]
+        weights[:, block], errors[:, block] = _fit_block(filled, scale, origins, horizon, usable)
+    return RidgeFit(tuple(names), weights, errors)
+
+
+def ridge_point(fitted: RidgeFit, names: list[str], filled: Array, origins: Index, horizon: Index) -> tuple[Array, Array]:
+    """(point forecasts of shape (series, origins, horizons), scales of shape (series, origins)), in the unit of the series."""
+    scale = day_rms(filled, origins, CONTEXT_HOURS)
+    reference, departures = _departures(filled, scale, origins, horizon)
+    weights = fitted.weights[fitted.rows(names)][:, _block(horizon)]
+    moved: Array = reference + scale[:, :, None] * np.einsum("sohk,sohk->soh", departures, weights)
+    return moved, scale
+
+
+def _fit_block(filled: Array, scale: Array, origins: Index, horizon: Index, usable: np.ndarray) -> tuple[Array, Array]:
+    """Weights and error quantiles of one block of horizons, (series + 1, ...) each."""
+    series, width = filled.shape[0], horizon.shape[1]
+    parts = [slice(at, at + _SERIES_AT_ONCE) for at in range(0, series, _SERIES_AT_ONCE)]
+    trusted = usable.reshape(series, -1).astype(float)
+    weights, common = np.zeros((series, len(BASES) - 1)), np.zeros(len(BASES) - 1)
+    left = np.zeros(trusted.shape)
+    for _ in range(_PASSES):
+        count = np.maximum(trusted.sum(axis=1), 1.0)
+        square, cross = np.zeros((series, weights.shape[1], weights.shape[1])), np.zeros_like(weights)
+        for part in parts:
+            x, y = _rows(filled[part], scale[part], origins, horizon)
+            weighed = x * trusted[part, :, None]
+            square[part] = np.einsum("sni,snj->sij", weighed, x, optimize=True) / count[part, None, None]
+            cross[part] = np.einsum("sni,sn->si", weighed, y, optimize=True) / count[part, None]
+        some = trusted.sum(axis=1) > 0
+        if not some.any():
+            return np.vstack([weights, common]), np.zeros((series + 1, len(QUANTILES)))
+        unit = max(float(np.trace(square[some].mean(axis=0))) / len(common), 1e-9) * np.eye(len(common))
+        common = np.linalg.solve(square[some].mean(axis=0) + _COMMON_PRIOR * unit, cross[some].mean(axis=0))
+        prior = (_OWN_PRIOR_ORIGINS / np.maximum(count / width, 1.0))[:, None, None] * unit
+        weights = np.linalg.solve(square + prior, (cross + (prior @ common))[..., None])[..., 0]
+        for part in parts:
+            x, y = _rows(filled[part], scale[part], origins, horizon)
+            left[part] = y - np.einsum("sni,si->sn", x, weights[part])
+        size = np.abs(np.where(usable.reshape(series, -1), left, np.nan))
+        trusted = usable.reshape(series, -1) * np.minimum(1.0, _HUBER * _typical(size) / np.maximum(np.abs(left), 1e-12))
+    seen = np.where(usable.reshape(series, -1), left, np.nan)
+    everyone = np.nanquantile(seen, _QUANTILES)
+    own = np.array([np.nanquantile(row, _QUANTILES) if np.isfinite(row).any() else everyone for row in seen])
+    return np.vstack([weights, common]), np.vstack([own, everyone])
+
+
+def _typical(size: Array) -> Array:
+    """Median of every row, shape (rows, 1); 1 for a row without values."""
+    known = np.isfinite(size).any(axis=1)
+    found = np.ones((size.shape[0], 1))
+    found[known, 0] = np.nanmedian(size[known], axis=1)
+    return found + 1e-9
+
+
+def _rows(filled: Array, scale: Array, origins: Index, horizon: Index) -> tuple[Array, Array]:
+    """Departures of the bases and of the measured value from the reference, in scales: (series, rows, BASES - 1) and (series, rows)."""
+    reference, departures = _departures(filled, np.repeat(scale[:, None], origins.size, axis=1), origins, horizon)
+    target = np.clip(origins[:, None] + horizon - 1, 0, filled.shape[1] - 1)
+    gap = filled[:, target] - reference
+    wanted = np.divide(gap, scale[:, None, None], out=np.zeros_like(gap), where=scale[:, None, None] > 0)
+    rows = origins.size * horizon.shape[1]
+    return departures.reshape(filled.shape[0], rows, -1), np.clip(wanted, -_FARTHEST, _FARTHEST).reshape(filled.shape[0], rows)
+
+
+def _departures(filled: Array, scale: Array, origins: Index, horizon: Index) -> tuple[Array, Array]:
+    bases = base_forecasts(filled, origins, horizon)
+    reference = bases[..., 0]
+    gap = bases[..., 1:] - reference[..., None]
+    unit = scale[:, :, None, None]
+    departures = np.divide(gap, unit, out=np.zeros_like(gap), where=unit > 0)
+    return reference, np.clip(departures, -_FARTHEST, _FARTHEST)
+
+
+def _some_horizons(start: int, end: int, origins: int) -> Index:
+    """Up to six horizons of the block start + 1 ... end, shape (origins, horizons); other origins take others."""
+    every = max(1, (end - start) // 6)
+    first = np.arange(origins)[:, None] % every
+    return start + 1 + first + every * np.arange((end - start) // every)[None, :]
+
+
+def _block(horizon: Index) -> Index:
+    """The block of every horizon; what lies beyond the last block belongs to it."""
+    found: Index = np.minimum(np.searchsorted(_EDGES, horizon), len(_EDGES) - 1)
+    return found

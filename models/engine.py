@@ -1,0 +1,235 @@
+"""Backtest and forecast of any long frame: the calculation that the training DAG spreads over tasks, in one call.
+
+A window's forecast is made as a training would make it at its cutoff: candidates are fitted on what lies before, their weights come from
+the out-of-fold windows before it, the calibration from the last of those. The windows of a backtest are the last non-overlapping
+horizons of each series, so the out-of-fold windows of a later one are the test windows of an earlier one and are computed once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import pandas as pd
+
+from headroom.errors import BadInputError
+from headroom.vocabulary import QUANTILE_COLUMNS
+from models.backtest import backtest
+from models.calibration import fit_calibration
+from models.candidates import CANDIDATES, NAIVES, create
+from models.engine_clock import EngineClock, engine_clock
+from models.ensemble import blend, ensemble_weights
+from models.hourly_grid import recent, unservable
+from models.long_frame import LongFrame
+from models.progress import Progress, SilentProgress
+from models.visible_events import events_known_at
+
+__all__ = ["FINAL", "BacktestResult", "ForecastResult", "backtest_frame", "forecast_frame"]
+
+FINAL: Final = "headroom"
+# Out-of-fold windows before a cutoff: those that weigh, and the last ones, which calibrate.
+_WEIGHING: Final = 3
+_CALIBRATING: Final = 3
+# CPU seconds per series and window, measured on 28 days of hourly history, cheapest first; global candidates per series too.
+_COST: Final = {
+    **dict.fromkeys(NAIVES, 0.001),
+    "seasonal-ridge": 0.005,
+    "flair": 0.012,
+    "lightgbm": 0.03,
+    "mstl": 0.12,
+    "auto-ets": 0.3,
+}
+_BUDGET_SECONDS: Final = 420.0
+_COLUMNS: Final = ["unique_id", "cutoff", "ds", "candidate", *QUANTILE_COLUMNS, "y"]
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """What a backtest gives.
+
+    Attributes:
+        forecasts: `unique_id, cutoff, ds, candidate, *QUANTILE_COLUMNS, y`; candidate `FINAL` is the forecast, the others went into it.
+        weights: `unique_id, cutoff, candidate, weight`.
+        importance: `feature, share` of what the gradient-boosted model of the last window leaned on; empty when it took no part.
+        seconds: candidate -> CPU seconds; `FINAL` is the total.
+        left_out: unique_id -> why it has no forecast.
+    """
+
+    forecasts: pd.DataFrame
+    weights: pd.DataFrame
+    importance: pd.DataFrame
+    seconds: dict[str, float]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ForecastResult:
+    """`forecasts`: `unique_id, ds, *QUANTILE_COLUMNS`; `weights` and `left_out` as in `BacktestResult`."""
+
+    forecasts: pd.DataFrame
+    weights: pd.DataFrame
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def backtest_frame(
+    series: LongFrame,
+    *,
+    horizon: int,
+    windows: int,
+    candidates: Sequence[str] = (),
+    events: pd.DataFrame | None = None,
+    future: pd.DataFrame | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> BacktestResult:
+    """Forecast the last `windows` horizons of every series from what lay before each.
+
+    Args:
+        events: see `models.drivers.read_events`.
+        future: see `models.drivers.read_future`; taken as known ahead, so hand in what was forecast then.
+        candidates: these and the seasonal naives; none takes what the time budget allows.
+
+    Raises:
+        BadInputError: an unknown candidate, a step that is not an hour, or no series with enough history.
+    """
+    started = time.process_time()
+    clock = engine_clock(series, events, future)
+    back = _windows_before(clock, horizon, windows)
+    names = _affordable(candidates, clock, windows + back)
+    oof, seconds = _out_of_fold(clock, names, horizon, range(windows + back, 0, -1), seed, progress or SilentProgress())
+    finals, weights = [], []
+    for ago in range(windows, 0, -1):
+        now = oof[oof["cutoff"] == clock.cutoff(ago * horizon)]
+        past = oof[oof["cutoff"].isin([clock.cutoff(k * horizon) for k in range(ago + 1, ago + back + 1)])]
+        if now.empty:
+            continue
+        final, mix = _combine(past, now)
+        finals.append(final)
+        weights.append(_long_weights(mix).assign(cutoff=clock.cutoff(ago * horizon)))
+    if not finals:
+        raise BadInputError(f"no series has the history for a window: {_first_reason(clock, horizon)}")
+    tested = oof[oof["cutoff"] >= clock.cutoff(windows * horizon)]
+    forecasts = clock.own_time(pd.concat([*finals, tested], ignore_index=True))
+    return BacktestResult(
+        forecasts=forecasts[_COLUMNS].sort_values(["unique_id", "cutoff", "candidate", "ds"], ignore_index=True),
+        weights=clock.own_time(pd.concat(weights, ignore_index=True))[["unique_id", "cutoff", "candidate", "weight"]],
+        importance=_importance(clock, names, horizon, seed),
+        seconds={**seconds, FINAL: time.process_time() - started},
+        left_out=clock.left_out(set(forecasts["unique_id"]), horizon * windows),
+    )
+
+
+def forecast_frame(
+    series: LongFrame,
+    *,
+    horizon: int,
+    candidates: Sequence[str] = (),
+    events: pd.DataFrame | None = None,
+    future: pd.DataFrame | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> ForecastResult:
+    """Select, calibrate, fit and forecast the next `horizon` steps of every series; arguments and errors as in `backtest_frame`."""
+    listener = progress or SilentProgress()
+    clock = engine_clock(series, events, future)
+    back = _windows_before(clock, horizon, 0)
+    names = _affordable(candidates, clock, back + 1)
+    oof, _ = _out_of_fold(clock, names, horizon, range(back, 0, -1), seed, listener)
+    known = events_known_at(clock.events, clock.end)
+    usable = clock.history[~clock.history["unique_id"].isin(list(unservable(clock.history, clock.end)))]
+    listener.start(len(names), "forecast")
+    parts = []
+    for name in names:
+        fitted = create(name, seed=seed).fit(usable, known, clock.calendar)
+        parts.append(fitted.predict_quantiles(recent(usable, clock.end), known, clock.end, horizon).assign(candidate=name))
+        listener.advance(1, name)
+    now = pd.concat(parts, ignore_index=True).assign(cutoff=clock.end)
+    steps = ((now["ds"] - clock.end) // pd.Timedelta(hours=1)).astype(int) + 1
+    final, mix = _combine(oof, now.assign(horizon=steps))
+    forecasts = clock.own_time(final)[["unique_id", "ds", *QUANTILE_COLUMNS]]
+    return ForecastResult(
+        forecasts=forecasts.sort_values(["unique_id", "ds"], ignore_index=True),
+        weights=_long_weights(mix),
+        left_out=clock.left_out(set(forecasts["unique_id"]), 0),
+    )
+
+
+def _combine(past: pd.DataFrame, now: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(the final forecast for the rows of `now`, weights) from the out-of-fold rows of the windows before."""
+    cutoffs = sorted(past["cutoff"].unique()) if len(past) else []
+    calibrating = cutoffs[len(cutoffs) - min(_CALIBRATING, len(cutoffs) // 2) :]
+    early = past[~past["cutoff"].isin(calibrating)] if cutoffs else past
+    young = sorted(set(now["unique_id"]) - set(early["unique_id"])) if len(early) else sorted(set(now["unique_id"]))
+    tables = [ensemble_weights(early)] if len(early) else []
+    if young:
+        tables.append(pd.DataFrame(1.0, index=pd.Index(young, name="unique_id"), columns=[NAIVES[0]]))
+    mix = pd.concat(tables).fillna(0.0)
+    final = blend(now, mix)
+    late = past[past["cutoff"].isin(calibrating)] if cutoffs else past
+    if len(late):
+        final = fit_calibration(blend(late, mix)).apply(final)
+    return final.assign(candidate=FINAL), mix
+
+
+def _out_of_fold(
+    clock: EngineClock, names: Sequence[str], horizon: int, backs: Sequence[int], seed: int, progress: Progress
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Rows of every candidate at the cutoffs `back` horizons before the end, and CPU seconds per candidate."""
+    seconds = dict.fromkeys(names, 0.0)
+    progress.start(len(backs) * len(names), "backtest")
+    parts = []
+    for back in backs:
+        for name in names:
+            started = time.process_time()
+            cutoff = clock.cutoff(back * horizon)
+            parts.append(backtest([name], clock.history, clock.events, clock.calendar, [cutoff], horizon, seed=seed))
+            seconds[name] += time.process_time() - started
+            progress.advance(1, f"{name}, {back} windows back")
+    full = [part for part in parts if len(part)]
+    return pd.concat(full, ignore_index=True) if full else parts[0], seconds
+
+
+def _windows_before(clock: EngineClock, horizon: int, windows: int) -> int:
+    """Out-of-fold windows that the longest series has room for before its test windows; 0 leaves the naive uncalibrated."""
+    room = clock.steps - (windows + 1) * horizon - clock.shortest
+    return max(0, min(_WEIGHING + _CALIBRATING, room // horizon + 1))
+
+
+def _affordable(candidates: Sequence[str], clock: EngineClock, windows: int) -> list[str]:
+    """The candidates asked for and the naives, or else the cheapest ones until the time budget is spent."""
+    if unknown := sorted(set(candidates) - set(CANDIDATES)):
+        raise BadInputError(f"candidate {unknown[0]!r} is unknown; known: {', '.join(CANDIDATES)}")
+    if candidates:
+        return [name for name in CANDIDATES if name in {*candidates, *NAIVES}]
+    spent, chosen = 0.0, set()
+    for name, cost in _COST.items():
+        spent += cost * clock.count * windows
+        if name in NAIVES or spent <= _BUDGET_SECONDS:
+            chosen.add(name)
+    return [name for name in CANDIDATES if name in chosen]
+
+
+def _importance(clock: EngineClock, names: Sequence[str], horizon: int, seed: int) -> pd.DataFrame:
+    """What LightGBM leans on when fitted on everything before the last window."""
+    if "lightgbm" not in names:
+        return pd.DataFrame({"feature": pd.Series(dtype=str), "share": pd.Series(dtype=float)})
+    from models.candidates.lightgbm_quantile import LightGBMQuantile
+
+    cutoff = clock.cutoff(horizon)
+    seen = clock.history[clock.history["ds"] < cutoff]
+    seen = seen[~seen["unique_id"].isin(list(unservable(seen, cutoff)))]
+    if seen.empty:
+        return pd.DataFrame({"feature": pd.Series(dtype=str), "share": pd.Series(dtype=float)})
+    return LightGBMQuantile(seed=seed).fit(seen, events_known_at(clock.events, cutoff), clock.calendar).importance()
+
+
+def _long_weights(mix: pd.DataFrame) -> pd.DataFrame:
+    table = mix.reset_index().melt(id_vars="unique_id", var_name="candidate", value_name="weight")
+    return table[table["weight"] > 0].reset_index(drop=True)
+
+
+def _first_reason(clock: EngineClock, horizon: int) -> str:
+    name, why = next(iter(clock.left_out(set(), horizon).items()), ("", "the file is empty"))
+    return f"{name}: {why}"

@@ -1,0 +1,108 @@
+"""One clock for series that end at different times: each is moved so that all end together, and the calendar knows by how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from headroom.errors import BadInputError
+from models.forecaster import SHORTEST_HOURS, SeriesCalendar
+from models.hourly_grid import unservable
+from models.long_frame import LongFrame
+
+__all__ = ["EngineClock", "engine_clock"]
+
+_HOUR: Final = pd.Timedelta(hours=1)
+# Known all along: before any cutoff.
+_EVER: Final = pd.Timestamp("1900-01-01", tz="UTC")
+_EVENT_COLUMNS: Final = ("event_id", "kind", "title", "region", "service", "unique_id", "start", "end", "strength", "value", "available_at")
+
+
+@dataclass(frozen=True)
+class EngineClock:
+    """What the engine works on.
+
+    Attributes:
+        history: `unique_id, ds, y` on the common clock, UTC.
+        events: happenings and readings, as in the `events` table, with `unique_id` beside; in their own time.
+        calendar: knows the shift of every series.
+        end: first hour that no series has.
+    """
+
+    history: pd.DataFrame
+    events: pd.DataFrame
+    calendar: SeriesCalendar
+    end: pd.Timestamp
+
+    @property
+    def count(self) -> int:
+        return int(self.history["unique_id"].nunique())
+
+    @property
+    def steps(self) -> int:
+        """Length of the longest series."""
+        return int((self.end - self.history["ds"].min()) / _HOUR)
+
+    @property
+    def shortest(self) -> int:
+        """Steps that a forecast needs."""
+        return SHORTEST_HOURS
+
+    def cutoff(self, steps: int) -> pd.Timestamp:
+        """The moment `steps` before the end."""
+        return self.end - steps * _HOUR
+
+    def own_time(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """`rows` with `ds` and `cutoff` in each series' own time, without a zone."""
+        shift = rows["unique_id"].map(self.calendar.shifts).astype("timedelta64[us]")
+        moved = {name: (rows[name] - shift).dt.tz_localize(None).astype("datetime64[us]") for name in ("ds", "cutoff") if name in rows}
+        return rows.assign(**moved)
+
+    def left_out(self, served: set[str], steps: int) -> dict[str, str]:
+        """Series without a forecast, and why."""
+        cutoff = self.cutoff(steps)
+        reasons = unservable(self.history[self.history["ds"] < cutoff], cutoff)
+        missing = sorted(set(self.history["unique_id"]) - served)
+        return {name: reasons.get(name, f"no measurement before {cutoff.isoformat()}") for name in missing}
+
+
+def engine_clock(series: LongFrame, events: pd.DataFrame | None = None, future: pd.DataFrame | None = None) -> EngineClock:
+    """Move every series so that its last measurement is the last hour of all.
+
+    Raises:
+        BadInputError: when the step is not an hour.
+    """
+    if series.step != _HOUR:
+        raise BadInputError(f"step {series.step}: the engine works on hourly series; average the rows to hours first")
+    own_ends = series.rows.groupby("unique_id")["ds"].max() + _HOUR
+    end = own_ends.max()
+    shifts = {str(name): end - own for name, own in own_ends.items()}
+    moved = series.rows["ds"] + series.rows["unique_id"].map(shifts)
+    history = series.rows.assign(ds=moved.dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
+    known = [frame for frame in (_happenings(events), _readings(future)) if len(frame)]
+    told = pd.concat(known, ignore_index=True) if known else _happenings(None)
+    return EngineClock(history, told, SeriesCalendar(shifts=shifts), pd.Timestamp(end).tz_localize("UTC"))
+
+
+def _happenings(events: pd.DataFrame | None) -> pd.DataFrame:
+    if events is None or events.empty:
+        empty = pd.DataFrame({name: pd.Series(dtype=object) for name in _EVENT_COLUMNS})
+        times = {name: pd.Series(dtype="datetime64[us, UTC]") for name in ("start", "end", "available_at")}
+        return empty.assign(**times, strength=pd.Series(dtype=float), value=pd.Series(dtype=float))
+    utc = {name: events[name].dt.tz_localize("UTC").astype("datetime64[us, UTC]") for name in ("start", "end")}
+    known = events["known_at"].dt.tz_localize("UTC").fillna(_EVER).astype("datetime64[us, UTC]")
+    named = events.assign(**utc, available_at=known, value=float("nan"), event_id=[f"event-{n}" for n in range(len(events))])
+    return named[list(_EVENT_COLUMNS)]
+
+
+def _readings(future: pd.DataFrame | None) -> pd.DataFrame:
+    """Every regressor's value as a reading of one hour, known all along."""
+    if future is None or future.empty:
+        return _happenings(None)
+    long = future.melt(id_vars=["unique_id", "ds"], var_name="kind", value_name="value").dropna(subset=["value"])
+    start = long["ds"].dt.tz_localize("UTC").astype("datetime64[us, UTC]")
+    rows = long.assign(start=start, end=start + _HOUR, available_at=_EVER, strength=1.0, title="", region="", service="")
+    rows = rows.assign(available_at=rows["available_at"].astype("datetime64[us, UTC]"), event_id=[f"reading-{n}" for n in range(len(rows))])
+    return rows[list(_EVENT_COLUMNS)]

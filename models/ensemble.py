@@ -1,0 +1,163 @@
+"""Weights of an ensemble, per series: average the quantiles of a few diverse candidates instead of trusting the one that looked best.
+
+Weights come from greedy selection (Caruana et al. 2004): starting from nothing, the candidate that lowers the pinball loss of the average the
+most is added, again and again, with repetition; after `_STEPS` steps its share of the picks is its weight. This is done twice on the
+out-of-fold rows: for all series of a segment together (each series' loss over its better naive's, so that all weigh alike), and for every
+series alone. Few windows tell luck from skill badly, so a series' weights are drawn towards its segment's:
+
+    w = (n own + n0 segment) / (n + n0),     n = windows of the series, n0 = `_PRIOR_WINDOWS`,
+
+and the result in the same way towards equal weights of all candidates that are no naive (n1 = `_EQUAL_WINDOWS`), which are hard to beat when
+windows are few. The naives are candidates like any other: where nothing beats them, most of the weight is theirs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from headroom.errors import BadInputError
+from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
+from models.candidates import NAIVES
+
+__all__ = ["blend", "describe", "ensemble_weights", "segment_of"]
+
+_KEYS: Final = ["unique_id", "cutoff", "ds"]
+_STEPS: Final = 10
+_PRIOR_WINDOWS: Final = 6.0
+_EQUAL_WINDOWS: Final = 4.0
+# Weights below this are not worth running a candidate for.
+_LEAST_WEIGHT: Final = 0.03
+_LEVELS: Final = np.array(QUANTILES, dtype=np.float32)
+_Floats = npt.NDArray[np.float32]
+
+
+def segment_of(unique_ids: pd.Series[str]) -> pd.Series[str]:
+    """Series of one resource behave alike: what follows the last slash of the id, or "*" without one."""
+    return unique_ids.str.rpartition("/")[2].where(unique_ids.str.contains("/"), "*")
+
+
+def ensemble_weights(oof: pd.DataFrame) -> pd.DataFrame:
+    """Weights (index unique_id, a column per candidate, rows add up to 1) from out-of-fold rows.
+
+    A candidate that left out hours of a series which another one forecast has no weight there.
+
+    Raises:
+        BadInputError: when `oof` is empty or holds no seasonal naive.
+    """
+    if oof.empty:
+        raise BadInputError("the backtest has no rows: no series had enough history at any cutoff; take more history or fewer windows")
+    names = [str(name) for name in sorted(oof["candidate"].unique())]
+    if not set(NAIVES) & set(names):
+        raise BadInputError(f"the backtest has no seasonal naive; include at least one of {', '.join(NAIVES)}")
+    series, starts, truth, quantiles, served = _aligned(oof, names)
+    floor = _naive_loss(truth, quantiles, starts, names)
+    own = _greedy(truth, quantiles, starts, served, floor, np.arange(len(series)))
+    segments = pd.factorize(segment_of(pd.Series(series)))[0]
+    shared = _greedy(truth, quantiles, starts, served, floor, segments)
+    windows = oof.groupby("unique_id")["cutoff"].nunique().reindex(series).to_numpy(dtype=float)[:, None]
+    mixed = (windows * own + _PRIOR_WINDOWS * shared) / (windows + _PRIOR_WINDOWS)
+    mixed = (windows * mixed + _EQUAL_WINDOWS * _equal(names)) / (windows + _EQUAL_WINDOWS)
+    mixed = np.where(served, mixed, 0.0)
+    mixed = np.where(mixed < _LEAST_WEIGHT, 0.0, mixed)
+    empty = mixed.sum(axis=1) == 0
+    mixed[empty] = own[empty]
+    return pd.DataFrame(mixed / mixed.sum(axis=1, keepdims=True), index=pd.Index(series, name="unique_id"), columns=names)
+
+
+def blend(rows: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
+    """One row per series, window and hour: the weighted mean of the candidates' quantiles, in the columns of `rows` but for the candidate.
+
+    Weights of candidates without rows for a series are shared out among those that have; without any of them the series has no rows.
+
+    Args:
+        rows: `candidate, unique_id, ds, *QUANTILE_COLUMNS`, and `cutoff` when there are several windows.
+    """
+    keys = [key for key in _KEYS if key in rows.columns]
+    row, column = weights.index.get_indexer(rows["unique_id"]), weights.columns.get_indexer(rows["candidate"])
+    weight = np.where((row >= 0) & (column >= 0), weights.to_numpy(dtype=float)[row, column], 0.0)
+    used = rows[weight > 0].reset_index(drop=True)
+    weight = weight[weight > 0]
+    columns = list(QUANTILE_COLUMNS)
+    weighed = pd.DataFrame(used[columns].to_numpy(dtype=float) * weight[:, None], columns=columns).assign(_weight=weight)
+    codes = used.groupby(keys, sort=True).ngroup().to_numpy()
+    sums = weighed.groupby(codes).sum()
+    kept = used.drop(columns=["candidate", *columns]).groupby(codes).first()
+    mean = sums[columns].div(sums["_weight"], axis=0)
+    return kept.join(mean)[[column for column in rows.columns if column != "candidate"]].sort_values(keys, ignore_index=True)
+
+
+def describe(weights: pd.Series[float]) -> str:
+    """A series' weights in words, the heaviest first: `lightgbm 60 %, mstl 40 %`."""
+    heavy = weights[weights > 0].sort_values(ascending=False, kind="stable")
+    return heavy.index[0] if len(heavy) == 1 else ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in heavy.items())
+
+
+def _equal(names: list[str]) -> npt.NDArray[np.float64]:
+    """Equal weights of what is no naive, or of the naives when there is nothing else."""
+    rivals = np.array([name not in NAIVES for name in names], dtype=float)
+    chosen = rivals if rivals.any() else np.ones(len(names))
+    equal: npt.NDArray[np.float64] = chosen / chosen.sum()
+    return equal
+
+
+def _aligned(oof: pd.DataFrame, names: list[str]) -> tuple[list[str], npt.NDArray[np.int64], _Floats, _Floats, npt.NDArray[np.bool_]]:
+    """(series, first row of each, truth (rows), quantiles (candidates, rows, levels), served (series, candidates)), rows sorted by series."""
+    keys = oof[_KEYS].drop_duplicates().sort_values(_KEYS, ignore_index=True)
+    index = pd.MultiIndex.from_frame(keys)
+    truth = np.full(len(keys), np.nan, dtype=np.float32)
+    quantiles = np.full((len(names), len(keys), len(QUANTILES)), np.nan, dtype=np.float32)
+    for place, name in enumerate(names):
+        part = oof[oof["candidate"] == name]
+        at = index.get_indexer(pd.MultiIndex.from_frame(part[_KEYS]))
+        quantiles[place, at] = part[list(QUANTILE_COLUMNS)].to_numpy(dtype=np.float32)
+        truth[at] = part["y"].to_numpy(dtype=np.float32)
+    codes, series = pd.factorize(keys["unique_id"])
+    starts = np.searchsorted(codes, np.arange(len(series)))
+    whole = np.isfinite(quantiles).all(axis=2)
+    served = np.logical_and.reduceat(whole, starts, axis=1).T
+    return [str(name) for name in series], starts, truth, np.nan_to_num(quantiles), served
+
+
+def _loss(truth: _Floats, quantiles: _Floats, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Mean pinball loss of every series."""
+    error = truth[:, None] - quantiles
+    rows = np.maximum(_LEVELS * error, (_LEVELS - 1.0) * error).mean(axis=1, dtype=np.float64)
+    total = np.add.reduceat(rows, starts)
+    mean: npt.NDArray[np.float64] = total / np.diff(np.append(starts, len(rows)))
+    return mean
+
+
+def _naive_loss(truth: _Floats, quantiles: _Floats, starts: npt.NDArray[np.int64], names: list[str]) -> npt.NDArray[np.float64]:
+    losses = [_loss(truth, quantiles[place], starts) for place, name in enumerate(names) if name in NAIVES]
+    floor = np.min(losses, axis=0)
+    size = np.add.reduceat(np.abs(truth).astype(np.float64), starts) / np.diff(np.append(starts, len(truth)))
+    least: npt.NDArray[np.float64] = np.maximum(floor, 1e-4 * size + 1e-12)
+    return least
+
+
+def _greedy(
+    truth: _Floats,
+    quantiles: _Floats,
+    starts: npt.NDArray[np.int64],
+    served: npt.NDArray[np.bool_],
+    floor: npt.NDArray[np.float64],
+    groups: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    """Weights (series, candidates); series of one group pick together."""
+    candidates, series = len(quantiles), len(starts)
+    row_series = np.repeat(np.arange(series), np.diff(np.append(starts, len(truth))))
+    sums = np.zeros(quantiles.shape[1:], dtype=np.float32)
+    picks = np.zeros((series, candidates))
+    size = np.bincount(groups)
+    for step in range(1, _STEPS + 1):
+        losses = np.stack([_loss(truth, (sums + option) / step, starts) for option in quantiles], axis=1) / floor[:, None]
+        losses = np.where(served, losses, 10.0)
+        grouped = np.stack([np.bincount(groups, weights=losses[:, place]) for place in range(candidates)], axis=1) / size[:, None]
+        best = grouped.argmin(axis=1)[groups]
+        picks[np.arange(series), best] += 1
+        sums += quantiles[best[row_series], np.arange(len(row_series))]
+    return picks / _STEPS
