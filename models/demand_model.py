@@ -1,4 +1,4 @@
-"""The fitted whole that forecasts every series: chosen candidates, their fits, and the calibration."""
+"""The fitted whole that forecasts every series: candidates and their weights, their fits, and the calibration."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS
 from models.calibration import OFFSET_COLUMNS, Calibration
 from models.candidates import create
+from models.ensemble import blend, describe
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
 from models.hourly_grid import recent, unservable
 from models.visible_events import events_known_at
@@ -21,7 +22,7 @@ from models.visible_events import events_known_at
 __all__ = ["FORECAST_COLUMNS", "DemandModel"]
 
 FORECAST_COLUMNS: Final = ("unique_id", "ds", "horizon", *QUANTILE_COLUMNS, "candidate")
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class DemandModel:
     """A trained model; `fit` makes one, `save` and `load` keep it as plain files.
 
     Attributes:
-        chosen: unique_id -> candidate that forecasts it.
+        weights: unique_id -> candidate -> weight in the ensemble that forecasts it.
         calendar: local time of the series.
         calibration: offsets that `predict` applies.
         train_start: first hour of the history it learnt from.
@@ -38,7 +39,7 @@ class DemandModel:
         fitted: the candidates in use.
     """
 
-    chosen: dict[str, str]
+    weights: Mapping[str, Mapping[str, float]]
     calendar: SeriesCalendar
     calibration: Calibration
     train_start: pd.Timestamp
@@ -53,12 +54,12 @@ class DemandModel:
         events: pd.DataFrame,
         calendar: SeriesCalendar,
         *,
-        chosen: Mapping[str, str],
+        weights: Mapping[str, Mapping[str, float]],
         calibration: Calibration,
         issue_time: pd.Timestamp,
         seed: int = 0,
     ) -> Self:
-        """Fit the chosen candidates on all history before `issue_time`, with the events known by then.
+        """Fit the weighed candidates on all history before `issue_time`, with the events known by then.
 
         Raises:
             BadInputError: when there is no history before the issue time.
@@ -68,12 +69,12 @@ class DemandModel:
             raise BadInputError(f"no history before {issue_time.isoformat()}: ingest metrics first, or train at a later issue time")
         known = events_known_at(events, issue_time)
         usable = seen[~seen["unique_id"].isin(list(unservable(seen, issue_time)))]
-        fitted = {name: create(name, seed=seed).fit(usable, known, calendar) for name in sorted(set(chosen.values()))}
-        return cls(dict(chosen), calendar, calibration, seen["ds"].min(), issue_time, seed, fitted)
+        fitted = {name: create(name, seed=seed).fit(usable, known, calendar) for name in _candidates(weights)}
+        return cls(dict(weights), calendar, calibration, seen["ds"].min(), issue_time, seed, fitted)
 
     def unservable(self, history: pd.DataFrame, issue_time: pd.Timestamp) -> dict[str, str]:
         """Series that `predict` leaves out, with the reason: too little history, or not seen in training."""
-        trained, given = set(self.chosen), set(history["unique_id"])
+        trained, given = set(self.weights), set(history["unique_id"])
         reasons = unservable(history[history["ds"] < issue_time], issue_time)
         reasons |= dict.fromkeys(trained - given, "no history")
         reasons |= dict.fromkeys(given - trained, "not among the series the model was trained on")
@@ -90,15 +91,22 @@ class DemandModel:
         known = events_known_at(events, issue_time)
         parts = []
         for name, forecaster in self.fitted.items():
-            series = [s for s, candidate in self.chosen.items() if candidate == name and s not in left_out]
+            series = [s for s, mix in self.weights.items() if name in mix and s not in left_out]
             rows = seen[seen["unique_id"].isin(series)]
             if not rows.empty:
                 parts.append(forecaster.predict_quantiles(rows, known, issue_time, horizon).assign(candidate=name))
         if not parts:
             return pd.DataFrame(columns=list(FORECAST_COLUMNS))
-        raw = pd.concat(parts, ignore_index=True).sort_values(["unique_id", "ds"], ignore_index=True)
+        raw = blend(pd.concat(parts, ignore_index=True), self._table())
         hours = ((raw["ds"] - issue_time) // pd.Timedelta(hours=1)).astype("int32") + 1
-        return self.calibration.apply(raw.assign(horizon=hours.astype("int32")))[list(FORECAST_COLUMNS)]
+        told = {series: describe(pd.Series(mix, dtype=float)) for series, mix in self.weights.items()}
+        raw = raw.assign(horizon=hours.astype("int32"), candidate=raw["unique_id"].map(told))
+        return self.calibration.apply(raw)[list(FORECAST_COLUMNS)]
+
+    def _table(self) -> pd.DataFrame:
+        """The weights as `models.ensemble` has them."""
+        rows = [pd.Series(mix, name=series, dtype=float) for series, mix in self.weights.items()]
+        return pd.DataFrame(rows).fillna(0.0).rename_axis("unique_id")
 
     def save(self, folder: Path) -> None:
         """Write the model as JSON, Parquet and LightGBM text files; what was in the files of an earlier save is replaced."""
@@ -109,7 +117,7 @@ class DemandModel:
                 forecaster.save(folder / name)
         facts = {
             "format": _FORMAT,
-            "chosen": self.chosen,
+            "weights": {series: dict(mix) for series, mix in self.weights.items()},
             "timezones": dict(self.calendar.timezones),
             "train_start": self.train_start.isoformat(),
             "train_end": self.train_end.isoformat(),
@@ -132,12 +140,12 @@ class DemandModel:
             raise BadInputError(f"{file}: format {facts['format']}, this version reads {_FORMAT}; train again")
         calendar = SeriesCalendar(facts["timezones"])
         fitted = {}
-        for name in sorted(set(facts["chosen"].values())):
+        for name in _candidates(facts["weights"]):
             forecaster = create(name, seed=facts["seed"])
             fitted[name] = forecaster.load(folder / name, calendar) if isinstance(forecaster, StoredForecaster) else forecaster
         offsets = pd.read_parquet(folder / "calibration.parquet")[list(OFFSET_COLUMNS)]
         return cls(
-            chosen=facts["chosen"],
+            weights=facts["weights"],
             calendar=calendar,
             calibration=Calibration(offsets),
             train_start=pd.Timestamp(facts["train_start"]),
@@ -145,3 +153,7 @@ class DemandModel:
             seed=facts["seed"],
             fitted=fitted,
         )
+
+
+def _candidates(weights: Mapping[str, Mapping[str, float]]) -> list[str]:
+    return sorted({name for mix in weights.values() for name in mix})

@@ -30,7 +30,7 @@ _STEPS: Final = 10
 _PRIOR_WINDOWS: Final = 6.0
 _EQUAL_WINDOWS: Final = 4.0
 # Weights below this are not worth running a candidate for.
-_LEAST_WEIGHT: Final = 0.03
+_LEAST_WEIGHT: Final = 0.12
 _LEVELS: Final = np.array(QUANTILES, dtype=np.float32)
 _Floats = npt.NDArray[np.float32]
 
@@ -77,7 +77,7 @@ def blend(rows: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
         rows: `candidate, unique_id, ds, *QUANTILE_COLUMNS`, and `cutoff` when there are several windows.
     """
     keys = [key for key in _KEYS if key in rows.columns]
-    row, column = weights.index.get_indexer(rows["unique_id"]), weights.columns.get_indexer(rows["candidate"])
+    row, column = weights.index.get_indexer(pd.Index(rows["unique_id"])), weights.columns.get_indexer(pd.Index(rows["candidate"]))
     weight = np.where((row >= 0) & (column >= 0), weights.to_numpy(dtype=float)[row, column], 0.0)
     used = rows[weight > 0].reset_index(drop=True)
     weight = weight[weight > 0]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from models.backtest import split_windows
 from models.calibration import Calibration, fit_calibration
 from models.candidates import NAIVES
 from models.demand_model import DemandModel
+from models.ensemble import blend
 from models.judging import floor_rows, score_rows
-from models.selection import Selection, of_chosen, select
+from models.selection import Selection, select
 from models.training_plan import TrainingPlan
 
 __all__ = ["Fitted", "fit_chosen"]
@@ -28,17 +30,17 @@ class Fitted:
 
     Attributes:
         selection: from the early windows.
-        chosen: unique_id -> candidate, for every series of the plan.
+        weights: of every series of the plan, as in `Selection`.
         calibration: from the late windows.
-        judged: out-of-fold rows of the late windows, which no choice has seen.
+        judged: the ensemble's rows of the late windows, which no choice has seen, before calibration.
         floor: those of each series' better naive.
-        score: mean over series of the chosen candidate's pinball loss over the floor's on `judged`, before calibration.
+        score: mean over series of the pinball loss of `judged` over the floor's.
         model: fitted on all history.
         folder: where `model` is saved.
     """
 
     selection: Selection
-    chosen: dict[str, str]
+    weights: pd.DataFrame
     calibration: Calibration
     judged: pd.DataFrame
     floor: pd.DataFrame
@@ -49,22 +51,27 @@ class Fitted:
 
 def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
     """Select, calibrate and fit; a model that was fitted for this plan before is opened instead of fitted again."""
-    early, judged = split_windows(oof, plan.options.calibration_windows)
+    early, late = split_windows(oof, plan.options.calibration_windows)
     selection = select(early)
-    chosen = _for_every_series(plan, selection, judged)
-    own, floor = of_chosen(judged, chosen), floor_rows(oof, judged)
+    weights = _for_every_series(plan, selection, late)
+    own, floor = blend(late, weights), floor_rows(oof, late)
     calibration = fit_calibration(own)
-    folder = plan.path("model", f"-{_digest(chosen, calibration)}")
+    folder = plan.path("model", f"-{_digest(weights, calibration)}")
     if not folder.is_dir():
         model = DemandModel.fit(
-            plan.history(), plan.events(), plan.calendar, chosen=chosen, calibration=calibration, issue_time=plan.issue_time
+            plan.history(),
+            plan.events(),
+            plan.calendar,
+            weights=_as_mapping(weights),
+            calibration=calibration,
+            issue_time=plan.issue_time,
         )
         _save_whole(model, folder)
     return Fitted(
         selection=selection,
-        chosen=chosen,
+        weights=weights,
         calibration=calibration,
-        judged=judged,
+        judged=own,
         floor=floor,
         score=score_rows(floor, own),
         model=DemandModel.load(folder),
@@ -72,16 +79,23 @@ def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
     )
 
 
-def _for_every_series(plan: TrainingPlan, selection: Selection, judged: pd.DataFrame) -> dict[str, str]:
-    """A series too young for the early windows is chosen for on the late ones; one too young for those repeats its last day."""
-    young = judged[~judged["unique_id"].isin(list(selection.chosen))]
-    late = select(young).chosen if len(young) else {}
+def _for_every_series(plan: TrainingPlan, selection: Selection, late: pd.DataFrame) -> pd.DataFrame:
+    """A series too young for the early windows is weighed on the late ones; one too young for those repeats its last day."""
+    young = late[~late["unique_id"].isin(selection.weights.index)]
+    tables = [selection.weights] + ([select(young).weights] if len(young) else [])
     trained = sorted({series for shard in plan.shards.values() for series in shard.series})
-    return {series: selection.chosen.get(series) or late.get(series) or NAIVES[0] for series in trained}
+    known = pd.concat(tables).reindex(trained).fillna(0.0)
+    known.loc[known.sum(axis=1) == 0, NAIVES[0]] = 1.0
+    return known.fillna(0.0)
 
 
-def _digest(chosen: dict[str, str], calibration: Calibration) -> str:
-    told = json.dumps([sorted(chosen.items()), calibration.offsets.to_json(orient="values")])
+def _as_mapping(weights: pd.DataFrame) -> Mapping[str, Mapping[str, float]]:
+    """unique_id -> candidate -> weight, of weights above 0."""
+    return {str(series): {str(name): float(row[name]) for name in row.index[row > 0]} for series, row in weights.iterrows()}
+
+
+def _digest(weights: pd.DataFrame, calibration: Calibration) -> str:
+    told = json.dumps([weights.round(9).to_json(orient="split"), calibration.offsets.to_json(orient="values")])
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.candidates import NAIVES
 from models.pinball import row_pinball
-from models.selection import of_chosen, ratio_to_best_naive
+from models.selection import ratio_to_best_naive
 
 __all__ = ["floor_rows", "score_rows"]
 
@@ -26,7 +26,7 @@ def floor_rows(oof: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
     naive = oof[oof["candidate"].isin(NAIVES)]
     losses = naive.assign(loss=row_pinball(naive)).groupby(["unique_id", "candidate"])["loss"].mean()
     best = losses.sort_values(kind="stable").reset_index().drop_duplicates("unique_id").set_index("unique_id")["candidate"]
-    return of_chosen(judged, {str(series): str(name) for series, name in best.items()})
+    return judged[judged["candidate"] == judged["unique_id"].map(best)].reset_index(drop=True)
 
 
 def score_rows(floor: pd.DataFrame, forecasts: pd.DataFrame) -> float:

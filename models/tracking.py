@@ -16,7 +16,6 @@ from models.calibration import Calibration
 from models.fitting import Fitted
 from models.mlflow_session import mlflow_session
 from models.pinball import coverage, wql
-from models.selection import of_chosen
 from models.training_plan import TrainingPlan
 from models.training_plots import plot_fan, plot_leaderboard, plot_reliability
 
@@ -109,7 +108,7 @@ def _parameters(plan: TrainingPlan) -> dict[str, Any]:
 
 def _overall(training: Training) -> dict[str, float]:
     fitted = training.fitted
-    own = of_chosen(fitted.judged, fitted.chosen)
+    own = fitted.judged
     return {"score": fitted.score, "score_selection": fitted.selection.score_vs_best_naive, **_quality(own), "failed": len(training.failed)}
 
 
@@ -130,7 +129,7 @@ def _log_candidate(
     identity = {"plan_digest": plan.digest, "role": "candidate", "candidate": name}
     run_id = _find_or_create(client, experiment, identity, {_PARENT: parent, _TITLE: name, "training": plan.run_id})
     row = fitted.selection.leaderboard.set_index("candidate").reindex([name]).iloc[0]
-    board = {f"selection_{key}" if key != "seconds" else key: float(row[key]) for key in ("ratio", "chosen_for", "seconds")}
+    board = {f"selection_{key}" if key != "seconds" else key: float(row[key]) for key in ("ratio", "weight", "seconds")}
     _log(client, run_id, plan, {"candidate": name, "windows": rows["cutoff"].nunique()}, {**board, **_quality(rows)})
     client.set_terminated(run_id)
 
@@ -138,8 +137,7 @@ def _log_candidate(
 def _write_artifacts(folder: Path, training: Training) -> None:
     plan, fitted = training.plan, training.fitted
     fitted.selection.leaderboard.to_csv(folder / "leaderboard.csv", index=False)
-    chosen = pd.DataFrame(sorted(fitted.chosen.items()), columns=["unique_id", "candidate"])
-    chosen.to_csv(folder / "chosen.csv", index=False)
+    fitted.weights.to_csv(folder / "weights.csv")
     data = {
         "digest": plan.data_digest,
         "window": [plan.history_start.isoformat(), plan.issue_time.isoformat()],
@@ -147,7 +145,7 @@ def _write_artifacts(folder: Path, training: Training) -> None:
         "failed": training.failed,
     }
     (folder / "data.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    own = of_chosen(fitted.judged, fitted.chosen)
+    own = fitted.judged
     plots = folder / "plots"
     plots.mkdir()
     plot_leaderboard(fitted.selection.leaderboard, plots / "leaderboard.png")

@@ -27,8 +27,8 @@ def plot_leaderboard(leaderboard: pd.DataFrame, path: Path) -> None:
     rows = leaderboard.iloc[::-1]
     axes.barh(rows["candidate"], rows["ratio"], color=_PALE)
     axes.axvline(1, color=_INK, linewidth=1)
-    for place, (ratio, wins) in enumerate(zip(rows["ratio"], rows["chosen_for"], strict=True)):
-        axes.text(ratio, place, f" {ratio:.2f}, chosen for {wins}", va="center", fontsize=8)
+    for place, (ratio, weight) in enumerate(zip(rows["ratio"], rows["weight"], strict=True)):
+        axes.text(ratio, place, f" {ratio:.2f}, weight {weight:.0%}", va="center", fontsize=8)
     axes.margins(x=0.25)
     figure.savefig(path, dpi=_DPI)
 
@@ -37,7 +37,7 @@ def plot_fan(rows: pd.DataFrame, history: pd.DataFrame, path: Path) -> None:
     """Median, 80 % and 98 % interval of the last window, and what was measured, of the most variable series.
 
     Args:
-        rows: out-of-fold rows of the chosen candidates.
+        rows: out-of-fold rows of the ensemble.
         history: `unique_id, ds, y`.
     """
     demand = rows.groupby("unique_id")["y"]

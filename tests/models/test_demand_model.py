@@ -55,7 +55,14 @@ def events() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(history, events) -> DemandModel:
-    return DemandModel.fit(history, events, UTC, chosen=all_candidates(), calibration=offsets(), issue_time=CUTOFF)
+    return DemandModel.fit(
+        history,
+        events,
+        UTC,
+        weights={series: {name: 1.0} for series, name in all_candidates().items()},
+        calibration=offsets(),
+        issue_time=CUTOFF,
+    )
 
 
 def test_every_series_has_72_hours_by_its_candidate(model, history, events):
@@ -109,7 +116,7 @@ def test_what_it_cannot_serve_is_left_out_and_named(model, history, events):
 
 def test_no_history_at_all_is_refused(events):
     with pytest.raises(BadInputError, match="no history before"):
-        DemandModel.fit(rhythm(days=0), no_events(), UTC, chosen={}, calibration=Calibration.none(), issue_time=CUTOFF)
+        DemandModel.fit(rhythm(days=0), no_events(), UTC, weights={}, calibration=Calibration.none(), issue_time=CUTOFF)
 
 
 def test_a_folder_without_a_model_or_with_another_format_is_refused(model, tmp_path):
@@ -117,8 +124,8 @@ def test_a_folder_without_a_model_or_with_another_format_is_refused(model, tmp_p
         DemandModel.load(tmp_path)
     model.save(tmp_path)
     facts = (tmp_path / "model.json").read_text()
-    (tmp_path / "model.json").write_text(facts.replace('"format": 1', '"format": 9'))
-    with pytest.raises(BadInputError, match="format 9, this version reads 1"):
+    (tmp_path / "model.json").write_text(facts.replace('"format": 2', '"format": 9'))
+    with pytest.raises(BadInputError, match="format 9, this version reads 2"):
         DemandModel.load(tmp_path)
 
 

@@ -129,7 +129,7 @@ def test_files_come_from_the_cache_once_they_were_fetched(world: Installation) -
     shutil.rmtree(folder)
     with pytest.raises(UnavailableError, match="does not give its files"):
         fetch_model(away, version)
-    assert DemandModel.load(fetch_model(world.home, version)).chosen
+    assert DemandModel.load(fetch_model(world.home, version)).weights
 
 
 def test_only_a_version_that_exists_can_be_promoted(world: Installation) -> None:

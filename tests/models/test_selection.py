@@ -1,4 +1,4 @@
-"""Selection: the least pinball loss per series, and never worse than the better naive."""
+"""Selection: weights follow the pinball loss, few windows are not trusted, and nothing beats a naive by luck."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from long_frames import CUTOFF, HOUR
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS
+from models.ensemble import blend, describe, ensemble_weights
 from models.pinball import row_pinball
-from models.selection import of_chosen, ratio_to_best_naive, select
+from models.selection import BLEND, ratio_to_best_naive, select
 
 
 def oof(errors: dict[str, dict[str, float]], windows: int = 2) -> pd.DataFrame:
@@ -36,41 +37,62 @@ FIELD = {
 }
 
 
-def test_each_series_gets_its_best_and_ties_go_to_the_naive():
-    chosen = select(oof(FIELD)).chosen
-    assert chosen == {"a": "mstl", "b": "lightgbm", "c": "seasonal-naive-24"}
-    level = {name: {**errors, "b": 6.0} for name, errors in FIELD.items()}
-    assert select(oof(level)).chosen["b"] == "seasonal-naive-24"
+def test_the_best_candidate_of_a_series_has_the_most_weight():
+    weights = select(oof(FIELD, windows=6)).weights
+    assert weights.loc[["a", "b"]].idxmax(axis=1).to_dict() == {"a": "mstl", "b": "lightgbm"}
+    assert weights.loc["c", ["seasonal-naive-24", "seasonal-naive-168"]].sum() > 0.5
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0)
+
+
+def test_more_windows_are_trusted_more():
+    few, many = (select(oof(FIELD, windows=count)).weights.loc["a", "mstl"] for count in (1, 12))
+    assert few < many
+
+
+def test_errors_of_opposite_sign_are_averaged_out():
+    rows = oof({"seasonal-naive-24": {"a": 4.0}, "mstl": {"a": 3.0}, "lightgbm": {"a": -3.0}}, windows=4)
+    weights = ensemble_weights(rows)
+    assert weights.loc["a", "mstl"] == pytest.approx(weights.loc["a", "lightgbm"], abs=0.1)
+    blended = blend(rows, weights)
+    assert row_pinball(blended).mean() < 0.5 * row_pinball(rows[rows["candidate"] == "mstl"]).mean()
+
+
+def test_a_blend_is_the_weighted_mean_and_shares_out_what_is_missing():
+    rows = oof({"seasonal-naive-24": {"a": 4.0, "b": 1.0}, "mstl": {"a": 2.0}}, windows=1)
+    weights = pd.DataFrame({"mstl": [0.75, 0.75], "seasonal-naive-24": [0.25, 0.25]}, index=pd.Index(["a", "b"], name="unique_id"))
+    blended = blend(rows, weights)
+    assert len(blended) == 2 * 72
+    assert blended.groupby("unique_id")["0.5"].first().to_dict() == {"a": 102.5, "b": 101.0}
+    assert describe(weights.loc["a"]) == "mstl 75 %, seasonal-naive-24 25 %"
 
 
 def test_the_score_is_the_mean_ratio_to_the_better_naive():
     rows = oof(FIELD)
-    selection = select(rows)
-    assert selection.score_vs_best_naive == pytest.approx((2 / 4 + 3 / 6 + 1) / 3)
     assert ratio_to_best_naive(rows, "lightgbm") == pytest.approx((3 / 4 + 3 / 6 + 5 / 2) / 3)
-    assert len(of_chosen(rows, selection.chosen)) == 3 * 2 * 72
+    selection = select(rows)
+    both = pd.concat([rows, blend(rows, selection.weights).assign(candidate=BLEND)])
+    assert selection.score_vs_best_naive == pytest.approx(ratio_to_best_naive(both, BLEND))
 
 
 def test_the_leaderboard_lists_every_candidate_best_first():
-    board = select(oof(FIELD)).leaderboard
+    selection = select(oof(FIELD))
+    board = selection.leaderboard
     assert board["candidate"].tolist() == ["seasonal-naive-24", "lightgbm", "seasonal-naive-168", "mstl"]
-    assert board.set_index("candidate")["chosen_for"].to_dict() == {
-        "mstl": 1, "lightgbm": 1, "seasonal-naive-24": 1, "seasonal-naive-168": 0,
-    }  # fmt: skip
+    assert board.set_index("candidate")["weight"].to_dict() == pytest.approx(selection.weights.mean().to_dict())
     assert (board["seconds"] == 3.0).all()
 
 
 def test_a_candidate_that_leaves_hours_out_cannot_win_by_it():
     rows = oof(FIELD)
     gap = (rows["candidate"] == "mstl") & (rows["unique_id"] == "a") & (rows["horizon"] > 60)
-    assert select(rows[~gap]).chosen["a"] == "lightgbm"
+    assert select(rows[~gap]).weights.loc["a", "mstl"] == 0.0
+    assert select(rows).weights.loc["a", "mstl"] > 0.3
 
 
-def test_a_series_that_the_naive_forecasts_without_error_keeps_it():
-    perfect = {name: {"a": 0.0 if name != "mstl" else 1.0} for name in FIELD}
-    selection = select(oof(perfect))
-    assert selection.chosen == {"a": "seasonal-naive-24"}
-    assert selection.score_vs_best_naive == 1.0
+def test_a_series_that_the_naive_forecasts_without_error_leans_on_it():
+    perfect = {name: {"a": 0.0 if name.startswith("seasonal") else 1.0} for name in FIELD}
+    weights = select(oof(perfect, windows=12)).weights.loc["a"]
+    assert weights[["seasonal-naive-24", "seasonal-naive-168"]].sum() > 0.6
 
 
 def test_nothing_to_select_from_is_refused():
@@ -92,8 +114,8 @@ def test_luck_on_one_series_does_not_beat_skill_on_all():
     for column in QUANTILE_COLUMNS:
         rows[column] = 100 + (rows[column] - 100) * np.where(lucky, factor, 1.0)
     losses = rows.assign(loss=row_pinball(rows)).pivot_table(index="unique_id", columns="candidate", values="loss")
-    fooled = int((losses["wild"] < losses["steady"]).sum())  # what the raw losses would choose
-    chosen = list(select(rows).chosen.values())
-    assert fooled >= 4
-    assert chosen.count("wild") <= fooled / 2
-    assert chosen.count("wild") + chosen.count("steady") == len(names)
+    fooled = losses.index[losses["wild"] < losses["steady"]]  # the series that the raw losses would give to it alone
+    weights = select(rows).weights
+    assert len(fooled) >= 4
+    assert weights.loc[fooled, "wild"].mean() < 0.8
+    assert weights["steady"].mean() > weights["wild"].mean()

@@ -107,7 +107,7 @@ def test_mlflow_holds_one_run_with_a_nested_run_per_candidate(finished: tuple[In
     assert parent.data.metrics["score"] == pytest.approx(result.score)
     assert parent.data.params["history_start"] == (ISSUE - 28 * DAY).isoformat()
     assert len(parent.data.params["data_digest"]) == 64
-    assert {"leaderboard.csv", "chosen.csv", "data.json"} <= files
+    assert {"leaderboard.csv", "weights.csv", "data.json"} <= files
     assert plots == {"plots/leaderboard.png", "plots/fan.png", "plots/reliability.png"}
     assert [row["candidate"] for row in result.leaderboard] == sorted(
         (row["candidate"] for row in result.leaderboard),
