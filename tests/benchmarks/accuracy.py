@@ -13,7 +13,7 @@ import pandas as pd
 from models.accuracy import FINAL, accuracy, row_facts
 from models.engine import backtest_frame
 from tests.benchmarks.meter import Meter
-from tests.benchmarks.peers import AUTOGLUON, Peer, in_order
+from tests.benchmarks.peers import AUTOGLUON, FLAIR, Peer, in_order
 from tests.benchmarks.recordings import DEVELOPED_ON, M4, Recording, as_forecasts, cases_of, read_recording
 
 # Two ways of giving a seasonal naive quantiles: its own errors in the past at the same lag (ours), or a normal distribution (statsforecast's).
@@ -137,7 +137,7 @@ def bars(found: Accuracy) -> list[tuple[str, str, float, bool]]:
             ratio = developed[FINAL] / _better(developed, kind)
             told.append(_bar(f"WQL / better naive ({kind}), geometric mean", 0.62, _mean(ratio)))
             told.append(_bar(f"WQL / better naive ({kind}), worst recording ({ratio.idxmax()})", 1.0, ratio.max()))
-        for peer, limit in (("flair", 0.80), (AUTOGLUON, 0.90)):
+        for peer, limit in ((FLAIR, 0.80), (AUTOGLUON, 0.90)):
             if peer in developed and developed[peer].notna().all():
                 told.append(_bar(f"WQL / {peer}, geometric mean", limit, _mean(developed[FINAL] / developed[peer])))
     if AUTOGLUON in seconds:

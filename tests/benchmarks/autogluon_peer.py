@@ -49,7 +49,6 @@ def forecast(rows: pd.DataFrame, horizon: int, seconds: int) -> pd.DataFrame:
         predictor.fit(train, presets="high_quality", excluded_model_types=PRETRAINED, time_limit=seconds, random_seed=0)
         future = TimeSeriesDataFrame.from_data_frame(ahead) if known else None
         found = predictor.predict(train, known_covariates=future, random_seed=0)
-        print(predictor.leaderboard()[["model", "score_val", "fit_time_marginal"]].to_string(), flush=True)
     return found.reset_index().rename(columns={"item_id": "unique_id", "timestamp": "ds"}).drop(columns="mean")
 
 

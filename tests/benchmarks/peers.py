@@ -23,7 +23,8 @@ from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from tests.benchmarks.recordings import HOUR, M4, Array, Case, Recording, event_columns
 
 Peer = Callable[[Recording, list[Case]], Array]
-AUTOGLUON = "autogluon"
+AUTOGLUON = "AutoGluon"
+FLAIR = "FLAIR"
 # Central intervals whose ends are our quantiles other than the median.
 LEVELS = [20, 40, 60, 80, 90, 98]
 PATHS = 200
@@ -46,7 +47,7 @@ def statsforecast_model(name: str) -> Peer:
         from statsforecast.models import MSTL, AutoETS
 
         def one(case: Case) -> Array:
-            made = AutoETS(season_length=24) if name == "auto-ets" else MSTL(season_length=[24, 168])
+            made = AutoETS(season_length=24) if name == "AutoETS" else MSTL(season_length=[24, 168])
             return _of_levels(made.forecast(y=case.history, h=recording.horizon, level=LEVELS))
 
         return _each(name, recording, cases, one)
@@ -62,14 +63,14 @@ def flair(recording: Recording, cases: list[Case]) -> Array:
         paths = forecast(case.history, recording.horizon, "H", n_samples=PATHS, seed=0)
         return np.quantile(paths, QUANTILES, axis=0).T
 
-    return _each("flair", recording, cases, one)
+    return _each(FLAIR, recording, cases, one)
 
 
 def prophet(recording: Recording, cases: list[Case]) -> Array:
     """Prophet with its defaults and samples of its own; events as regressors."""
     # On import prophet reports a missing plotly as an error; cmdstanpy tells of every run.
     for chatty in ("prophet.plot", "cmdstanpy"):
-        logging.getLogger(chatty).setLevel(logging.CRITICAL)
+        logging.getLogger(chatty).addFilter(_silent)
     from prophet import Prophet
 
     def one(case: Case) -> Array:
@@ -86,7 +87,7 @@ def prophet(recording: Recording, cases: list[Case]) -> Array:
         paths = model.predictive_samples(frame.iloc[case.history.size :])["yhat"]
         return np.quantile(paths, QUANTILES, axis=1).T
 
-    return _each("prophet", recording, cases, one)
+    return _each("Prophet", recording, cases, one)
 
 
 def autogluon(python: Path) -> Peer:
@@ -111,10 +112,10 @@ def autogluon(python: Path) -> Peer:
 PEERS: dict[str, Peer] = {
     "naive-24, normal": statsforecast_naive(24),
     "naive-168, normal": statsforecast_naive(168),
-    "flair": flair,
-    "mstl": statsforecast_model("mstl"),
-    "auto-ets": statsforecast_model("auto-ets"),
-    "prophet": prophet,
+    FLAIR: flair,
+    "MSTL": statsforecast_model("MSTL"),
+    "AutoETS": statsforecast_model("AutoETS"),
+    "Prophet": prophet,
 }
 
 
@@ -125,7 +126,7 @@ def _each(name: str, recording: Recording, cases: list[Case], one: Callable[[Cas
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 quantiles = one(case)
-        except Exception as error:  # whatever a library raises, the table needs a row
+        except Exception as error:  # noqa: BLE001 -- libraries raise plain ones too, and the table needs a row
             quantiles, why = np.full((recording.horizon, len(QUANTILES)), np.nan), f"{type(error).__name__}: {error}"
         else:
             why = "not finite"
@@ -134,6 +135,10 @@ def _each(name: str, recording: Recording, cases: list[Case], one: Callable[[Cas
             quantiles = _naive(case.history, recording.horizon, 24)
         found.append(quantiles)
     return np.array(found)
+
+
+def _silent(_record: logging.LogRecord) -> bool:
+    return False
 
 
 def _naive(history: Array, horizon: int, season: int) -> Array:
