@@ -24,7 +24,8 @@ from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable, Metadata
 from headroom_airflow.assets import MODEL, RETRAINING
 from headroom_airflow.conduct import AS_OF, DEFAULT_ARGS, END, START, asset_extra, run_issue_time
 
-CANDIDATES = ["seasonal-naive-24", "seasonal-naive-168", "auto-arima", "auto-ets", "mstl", "prophet", "lightgbm"]
+DEFAULT_CANDIDATES = ["seasonal-naive-24", "seasonal-naive-168", "flair", "auto-ets", "mstl", "prophet", "seasonal-ridge", "lightgbm"]
+CANDIDATES = [*DEFAULT_CANDIDATES, "auto-arima"]
 
 
 @dag(
@@ -40,11 +41,11 @@ CANDIDATES = ["seasonal-naive-24", "seasonal-naive-168", "auto-arima", "auto-ets
         "as_of": AS_OF,
         "history_days": Param(41, type="integer", minimum=14, maximum=730, description="Days of history to learn from."),
         "candidates": Param(
-            CANDIDATES,
+            DEFAULT_CANDIDATES,
             type="array",
             items={"type": "string", "enum": CANDIDATES},
             minItems=1,
-            description="Models to try. The seasonal naives are always the floor.",
+            description="Models to weigh. The seasonal naives are always among them.",
         ),
         "shards": Param(2, type="integer", minimum=1, maximum=256, description="Parallel shards of series for the per-series models."),
         "promote": Param(

@@ -30,7 +30,7 @@ _STEPS: Final = 10
 _PRIOR_WINDOWS: Final = 6.0
 _EQUAL_WINDOWS: Final = 4.0
 # Weights below this are not worth running a candidate for.
-_LEAST_WEIGHT: Final = 0.12
+_LEAST_WEIGHT: Final = 0.05
 _LEVELS: Final = np.array(QUANTILES, dtype=np.float32)
 _Floats = npt.NDArray[np.float32]
 

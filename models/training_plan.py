@@ -20,7 +20,7 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS
-from models.candidates import CANDIDATES, GLOBAL_CANDIDATES, LOCAL_CANDIDATES, NAIVES
+from models.candidates import CANDIDATES, DEFAULT_CANDIDATES, GLOBAL_CANDIDATES, LOCAL_CANDIDATES, NAIVES
 from models.forecaster import SHORTEST_HOURS, SeriesCalendar
 from models.gate import PromoteMode
 
@@ -36,7 +36,7 @@ class TrainingOptions:
 
     Attributes:
         history_days: days of history before the issue time.
-        candidates: models to try; the seasonal naives are always added as the floor.
+        candidates: models to weigh; the seasonal naives are always among them.
         shards: parallel shards of series for the per-series models.
         promote: auto (the gate decides), review (a person decides), never.
         windows: backtest windows of 72 hours; fewer when the history is short.
@@ -44,7 +44,7 @@ class TrainingOptions:
     """
 
     history_days: int = 41
-    candidates: Sequence[str] = CANDIDATES
+    candidates: Sequence[str] = DEFAULT_CANDIDATES
     shards: int = 2
     promote: PromoteMode = "auto"
     windows: int = 4

@@ -7,7 +7,7 @@ from typing import Final
 from headroom.errors import BadInputError
 from models.forecaster import Forecaster
 
-__all__ = ["CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "create"]
+__all__ = ["CANDIDATES", "DEFAULT_CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "create"]
 
 NAIVES: Final = ("seasonal-naive-24", "seasonal-naive-168")
 # One model per series: their series can be spread over shards.
@@ -15,6 +15,8 @@ LOCAL_CANDIDATES: Final = (*NAIVES, "flair", "auto-arima", "auto-ets", "mstl", "
 # One model across all series: needs all of them in one shard.
 GLOBAL_CANDIDATES: Final = ("seasonal-ridge", "lightgbm")
 CANDIDATES: Final = (*LOCAL_CANDIDATES, *GLOBAL_CANDIDATES)
+# What a training takes unless told otherwise: AutoARIMA costs most and adds least to an ensemble with the others.
+DEFAULT_CANDIDATES: Final = tuple(name for name in CANDIDATES if name != "auto-arima")
 
 
 def create(name: str, *, seed: int = 0) -> Forecaster:
