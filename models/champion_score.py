@@ -23,10 +23,11 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ChampionScore:
-    """The champion until now; `score` is None when it could not be scored."""
+    """The champion until now; `score` and its rows (before calibration) are None when it could not be scored."""
 
     version: str
     score: float | None
+    rows: pd.DataFrame | None
 
 
 def champion_score(home: Home, plan: TrainingPlan, floor: pd.DataFrame, *, except_run: str) -> ChampionScore | None:
@@ -47,16 +48,17 @@ def champion_score(home: Home, plan: TrainingPlan, floor: pd.DataFrame, *, excep
         return None
     try:
         model = DemandModel.load(fetch_model(home, ModelVersion(reigning.version, reigning.run_id)))
-        score = _score(model, plan, floor)
+        rows = _forecasts(model, plan, floor)
+        score = score_rows(floor, rows)
     except Exception:  # noqa: BLE001 - a champion that an upgrade broke may fail in any way, and that is no reason to keep it
         _LOG.exception("champion %s cannot be scored, so the challenger is not compared with it", reigning.version)
-        return ChampionScore(reigning.version, None)
-    return ChampionScore(reigning.version, score)
+        return ChampionScore(reigning.version, None, None)
+    return ChampionScore(reigning.version, score, rows)
 
 
-def _score(model: DemandModel, plan: TrainingPlan, floor: pd.DataFrame) -> float:
+def _forecasts(model: DemandModel, plan: TrainingPlan, floor: pd.DataFrame) -> pd.DataFrame:
     raw = dataclasses.replace(model, calibration=Calibration.none())
     history, events = plan.history(), plan.events()
     cutoffs = [pd.Timestamp(cutoff) for cutoff in sorted(floor["cutoff"].unique())]
     parts = [raw.predict(history[history["ds"] < cutoff], events, cutoff).assign(cutoff=cutoff) for cutoff in cutoffs]
-    return score_rows(floor, pd.concat(parts, ignore_index=True))
+    return pd.concat(parts, ignore_index=True)

@@ -11,11 +11,13 @@ from typing import Final
 import pandas as pd
 
 from headroom.vocabulary import QUANTILE_COLUMNS
+from models.calibration import fit_calibration
 from models.candidates import NAIVES
+from models.ensemble import blend
 from models.pinball import row_pinball
 from models.selection import ratio_to_best_naive
 
-__all__ = ["floor_rows", "score_rows"]
+__all__ = ["calibrated_before", "floor_rows", "relative_losses", "score_rows"]
 
 _KEYS: Final = ["unique_id", "cutoff", "ds"]
 _JUDGED: Final = "judged"
@@ -38,8 +40,37 @@ def score_rows(floor: pd.DataFrame, forecasts: pd.DataFrame) -> float:
         floor: see `floor_rows`.
         forecasts: `unique_id, cutoff, ds, *QUANTILE_COLUMNS`.
     """
+    both = [floor.assign(candidate=NAIVES[0]), _on_the_floor(floor, forecasts).assign(candidate=_JUDGED)]
+    return ratio_to_best_naive(pd.concat(both, ignore_index=True), _JUDGED)
+
+
+def relative_losses(floor: pd.DataFrame, forecasts: pd.DataFrame) -> pd.DataFrame:
+    """`unique_id, cutoff, ds, loss`: pinball loss of every row of `floor`, over the floor's mean loss of the series.
+
+    Hours left out count as in `score_rows`. A series that the floor forecasts without error is left out: nothing is relative to it.
+    """
+    mean = floor.assign(loss=row_pinball(floor)).groupby("unique_id")["loss"].mean()
+    rows = _on_the_floor(floor, forecasts)
+    rows = rows.assign(loss=row_pinball(rows) / rows["unique_id"].map(mean.where(mean > 0)))
+    return rows.dropna(subset=["loss"])[[*_KEYS, "loss"]].sort_values(_KEYS, ignore_index=True)
+
+
+def calibrated_before(oof: pd.DataFrame, weights: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
+    """`judged` as it would have been published: calibrated on the windows before it, which is what the next 72 hours will get.
+
+    A calibration that was learnt on `judged` itself covers those rows by construction and says nothing.
+
+    Args:
+        oof: all out-of-fold rows.
+        weights: of the ensemble (see `models.ensemble`).
+        judged: the ensemble's rows of the late windows.
+    """
+    before = oof[oof["cutoff"] < judged["cutoff"].min()]
+    return fit_calibration(blend(before, weights)).apply(judged)
+
+
+def _on_the_floor(floor: pd.DataFrame, forecasts: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `floor` with the quantiles of `forecasts`, and with its own where those have none."""
     own = floor.drop(columns=list(QUANTILE_COLUMNS)).merge(forecasts[[*_KEYS, *QUANTILE_COLUMNS]], on=_KEYS, how="inner")
     served = pd.MultiIndex.from_frame(floor[_KEYS]).isin(pd.MultiIndex.from_frame(own[_KEYS]))
-    rows = pd.concat([own, floor[~served]], ignore_index=True)
-    both = [floor.assign(candidate=NAIVES[0]), rows.assign(candidate=_JUDGED)]
-    return ratio_to_best_naive(pd.concat(both, ignore_index=True), _JUDGED)
+    return pd.concat([own, floor[~served]], ignore_index=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Collection, Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,26 +20,25 @@ from models.registry import CHALLENGER, MODEL_FOLDER, MODEL_NAME, ModelVersion, 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["register_model"]
+__all__ = ["register_model", "requirements"]
 
 # What the packaged code imports. The rest of Headroom stays at home.
 _CORE: Final = ("__init__", "errors", "schemas", "settings", "settings_services", "settings_sources", "vocabulary")
-_REQUIREMENTS: Final = (
-    "mlflow",
-    "pandas",
-    "numpy",
-    "pyarrow",
-    "pydantic",
-    "pyyaml",
-    "scipy",
-    "scikit-learn",
-    "lightgbm",
-    "statsforecast",
-    "prophet",
-)
+# What every version needs, and what a candidate adds when it is in the ensemble.
+_REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml")
+_OF_CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = {
+    "auto-arima": ("statsforecast",),
+    "auto-ets": ("statsforecast",),
+    "flair": ("flaircast",),
+    "lightgbm": ("lightgbm",),
+    "mstl": ("statsforecast",),
+    "prophet": ("prophet",),
+}
 
 
-def register_model(home: Home, *, run_id: str, folder: Path, example: pd.DataFrame, tags: dict[str, str]) -> ModelVersion:
+def register_model(
+    home: Home, *, run_id: str, folder: Path, candidates: Collection[str], example: pd.DataFrame, tags: dict[str, str]
+) -> ModelVersion:
     """Register the fitted model in `folder` as the version of MLflow run `run_id`; a run has one version, however often this is called.
 
     The version gets the alias `challenger`, unless a later version has it, and is put into this machine's cache.
@@ -46,6 +46,7 @@ def register_model(home: Home, *, run_id: str, folder: Path, example: pd.DataFra
     Args:
         run_id: MLflow run that the version belongs to.
         folder: what `DemandModel.save` wrote.
+        candidates: that the model runs.
         example: some rows `unique_id, ds, y` for the input example.
         tags: tags of the version.
 
@@ -53,7 +54,7 @@ def register_model(home: Home, *, run_id: str, folder: Path, example: pd.DataFra
         UnavailableError: when MLflow does not answer.
     """
     with mlflow_session(home) as client:
-        version = _version_of_run(client, run_id) or _log_and_register(client, run_id, folder, example, tags)
+        version = _version_of_run(client, run_id) or _log_and_register(client, run_id, folder, candidates, example, tags)
         holder = _number_of(client, CHALLENGER)
         if holder is None or holder < int(version.version):
             client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version.version)
@@ -61,12 +62,23 @@ def register_model(home: Home, *, run_id: str, folder: Path, example: pd.DataFra
     return version
 
 
+def requirements(candidates: Collection[str]) -> list[str]:
+    """Packages, pinned to what is installed here, that a model of these candidates needs; Headroom's own code travels with the model.
+
+    What a package requires itself (SciPy, scikit-learn) follows from it.
+    """
+    names = {*_REQUIREMENTS, *(package for name in candidates for package in _OF_CANDIDATES.get(name, ()))}
+    return [f"{name}=={installed(name)}" for name in sorted(names)]
+
+
 def _version_of_run(client: MlflowClient, run_id: str) -> ModelVersion | None:
     found = client.search_model_versions(f"name = '{MODEL_NAME}' and run_id = '{run_id}'")
     return ModelVersion(str(min(int(v.version) for v in found)), run_id) if found else None
 
 
-def _log_and_register(client: MlflowClient, run_id: str, folder: Path, example: pd.DataFrame, tags: dict[str, str]) -> ModelVersion:
+def _log_and_register(
+    client: MlflowClient, run_id: str, folder: Path, candidates: Collection[str], example: pd.DataFrame, tags: dict[str, str]
+) -> ModelVersion:
     import mlflow
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -80,7 +92,7 @@ def _log_and_register(client: MlflowClient, run_id: str, folder: Path, example: 
                 code_paths=[str(path) for path in packages],
                 signature=_signature(),
                 input_example=_example(example),
-                pip_requirements=[f"{name}=={installed(name)}" for name in _REQUIREMENTS],
+                pip_requirements=requirements(candidates),
             )
     _create_registered_model(client)
     made = client.create_model_version(MODEL_NAME, source=logged.model_uri, run_id=run_id, tags=tags, model_id=logged.model_id)

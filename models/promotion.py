@@ -13,7 +13,7 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.home import Home
 from models.promotion_log import Promotion, PromotionLog
-from models.registry import CHAMPION, MODEL_NAME, find_version, set_alias, tag_version
+from models.registry import CHAMPION, MODEL_NAME, ModelVersion, find_version, set_alias, tag_version
 
 __all__ = ["AWAITING_REVIEW", "await_review", "promote"]
 
@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def promote(
-    version: str, *, home: Home, reason: str, effective_at: pd.Timestamp, action: str = "promote", score: float | None = None
+    version: str, *, home: Home, reason: str, effective_at: pd.Timestamp, action: str | None = None, score: float | None = None
 ) -> Promotion:
     """Make `version` the champion from `effective_at` on.
 
@@ -32,7 +32,7 @@ def promote(
         version: version of `demand-forecaster` in MLflow.
         reason: kept in the log and on the version.
         effective_at: first issue time that it serves; a training's is its issue time.
-        action: promote, or rollback to an earlier version.
+        action: promote or rollback; by default what it is: a version that reigned before and was replaced is rolled back to.
         score: mean pinball loss over the best naive's, when known.
 
     Raises:
@@ -55,11 +55,18 @@ def promote(
             run_id=found.run_id,
             effective_at=effective_at,
             reason=reason,
-            action=action,
+            action=action or _action(log, found, effective_at),
             score=score,
         )
     tag_version(home, found.version, {AWAITING_REVIEW: None, "promoted-from": effective_at.isoformat(), "promotion-reason": reason})
     return line
+
+
+def _action(log: PromotionLog, version: ModelVersion, effective_at: pd.Timestamp) -> str:
+    """A rollback returns to a version that another one has replaced."""
+    lines = [(line.version, line.run_id) for line in log.champions_until(MODEL_NAME, effective_at)]
+    own = (version.version, version.run_id)
+    return "rollback" if own in lines and lines[0] != own else "promote"
 
 
 def await_review(version: str, *, home: Home, reason: str, effective_at: pd.Timestamp) -> None:

@@ -1,4 +1,4 @@
-"""The MLflow record of a training: one run, a nested run per candidate, metrics, plots, the leaderboard, the data it stood on."""
+"""The MLflow record of a training: one run, a nested run per candidate and shard, metrics, plots, tables, the data it stood on."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 
 from headroom.home import Home
-from headroom.vocabulary import HORIZON_BUCKETS, horizon_bucket
-from models.calibration import Calibration
+from models.breakdown import as_metrics, breakdown
+from models.candidate_parameters import candidate_parameters
+from models.candidates import NAIVES
 from models.fitting import Fitted
 from models.mlflow_session import mlflow_session
-from models.pinball import coverage, wql
+from models.pinball import coverage
+from models.selection import ratio_to_best_naive
+from models.training_pictures import draw_pictures
 from models.training_plan import TrainingPlan
-from models.training_plots import plot_fan, plot_leaderboard, plot_reliability
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,6 +30,8 @@ __all__ = ["Training", "log_training"]
 # How MLflow names the tags that nest a run and title it.
 _PARENT, _TITLE = "mlflow.parentRunId", "mlflow.runName"
 _LONGEST: Final = 5000
+# MLflow takes this many metrics in one call.
+_MOST_POINTS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,14 @@ class Training:
 
     Attributes:
         oof: all out-of-fold rows.
+        calibrated: the ensemble's rows of the late windows, calibrated on the windows before them.
         failed: "candidate in shard" -> why it took no part.
     """
 
     plan: TrainingPlan
     fitted: Fitted
     oof: pd.DataFrame
+    calibrated: pd.DataFrame
     failed: dict[str, str]
 
 
@@ -56,8 +63,9 @@ def log_training(home: Home, training: Training) -> str:
         tags = {"training": plan.run_id, "issue_time": plan.issue_time.isoformat(), "data_digest": plan.data_digest}
         run_id = _find_or_create(client, experiment, {"plan_digest": plan.digest, "role": "training"}, {_TITLE: plan.run_id, **tags})
         _log(client, run_id, plan, _parameters(plan), _overall(training))
-        for name, rows in training.oof.groupby("candidate", sort=True):
-            _log_candidate(client, experiment, run_id, plan, str(name), rows, training.fitted)
+        for shard, work in plan.shards.items():
+            for name in work.candidates:
+                _log_candidate(client, experiment, run_id, training, name, shard)
         with tempfile.TemporaryDirectory() as scratch:
             _write_artifacts(Path(scratch), training)
             client.log_artifacts(run_id, scratch)
@@ -86,11 +94,10 @@ def _log(client: MlflowClient, run_id: str, plan: TrainingPlan, parameters: dict
     from mlflow.entities import Metric, Param
 
     stamp = int(plan.issue_time.timestamp() * 1000)
-    client.log_batch(
-        run_id,
-        metrics=[Metric(name, value, stamp, 0) for name, value in metrics.items() if pd.notna(value)],
-        params=[Param(name, str(value)[:_LONGEST]) for name, value in parameters.items()],
-    )
+    points = [Metric(name, value, stamp, 0) for name, value in metrics.items() if pd.notna(value)]
+    client.log_batch(run_id, params=[Param(name, str(value)[:_LONGEST]) for name, value in parameters.items()])
+    for start in range(0, len(points), _MOST_POINTS):
+        client.log_batch(run_id, metrics=points[start : start + _MOST_POINTS])
 
 
 def _parameters(plan: TrainingPlan) -> dict[str, Any]:
@@ -107,37 +114,49 @@ def _parameters(plan: TrainingPlan) -> dict[str, Any]:
 
 
 def _overall(training: Training) -> dict[str, float]:
-    fitted = training.fitted
-    own = fitted.judged
-    return {"score": fitted.score, "score_selection": fitted.selection.score_vs_best_naive, **_quality(own), "failed": len(training.failed)}
+    """Of the ensemble on the windows that judge: before calibration, and its coverage after one that has not seen them."""
+    fitted, calibrated = training.fitted, training.calibrated
+    return {
+        **as_metrics(breakdown(fitted.judged, fitted.floor)),
+        "score": fitted.score,
+        "score_selection": fitted.selection.score_vs_best_naive,
+        "coverage_80_calibrated": coverage(calibrated, 0.8),
+        "coverage_98_calibrated": coverage(calibrated, 0.98),
+        "failed": len(training.failed),
+    }
 
 
-def _quality(rows: pd.DataFrame) -> dict[str, float]:
-    """WQL (mean over series) overall and by horizon bucket, and coverage of the 80 % and 98 % intervals."""
-    buckets = horizon_bucket(rows["horizon"])
-    by_bucket = {f"wql_h{name}": _mean_wql(rows[buckets == name]) for name in HORIZON_BUCKETS}
-    return {"wql": _mean_wql(rows), **by_bucket, "coverage_80": coverage(rows, 0.8), "coverage_98": coverage(rows, 0.98)}
-
-
-def _mean_wql(rows: pd.DataFrame) -> float:
-    return float(pd.Series([wql(part) for _, part in rows.groupby("unique_id")], dtype=float).mean())
-
-
-def _log_candidate(
-    client: MlflowClient, experiment: str, parent: str, plan: TrainingPlan, name: str, rows: pd.DataFrame, fitted: Fitted
-) -> None:
-    identity = {"plan_digest": plan.digest, "role": "candidate", "candidate": name}
-    run_id = _find_or_create(client, experiment, identity, {_PARENT: parent, _TITLE: name, "training": plan.run_id})
-    row = fitted.selection.leaderboard.set_index("candidate").reindex([name]).iloc[0]
-    board = {f"selection_{key}" if key != "seconds" else key: float(row[key]) for key in ("ratio", "weight", "seconds")}
-    _log(client, run_id, plan, {"candidate": name, "windows": rows["cutoff"].nunique()}, {**board, **_quality(rows)})
+def _log_candidate(client: MlflowClient, experiment: str, parent: str, training: Training, name: str, shard: str) -> None:
+    """The nested run of a candidate on the series of a shard; a candidate that failed there has none."""
+    plan = training.plan
+    oof = training.oof[training.oof["unique_id"].isin(plan.shards[shard].series)]
+    rows = oof[oof["candidate"] == name]
+    if rows.empty:
+        return
+    identity = {"plan_digest": plan.digest, "role": "candidate", "candidate": name, "shard": shard}
+    run_id = _find_or_create(client, experiment, identity, {_PARENT: parent, _TITLE: f"{name} {shard}", "training": plan.run_id})
+    sizes = {"series": rows["unique_id"].nunique(), "windows": rows["cutoff"].nunique(), "rows": len(rows)}
+    parameters = {"candidate": name, "shard": shard, **sizes, **candidate_parameters(name, training.fitted.model.seed)}
+    _log(client, run_id, plan, parameters, {**as_metrics(breakdown(rows)), **_standing(oof, rows, name, training.fitted)})
     client.set_terminated(run_id)
+
+
+def _standing(oof: pd.DataFrame, rows: pd.DataFrame, name: str, fitted: Fitted) -> dict[str, float]:
+    """How a candidate did in the selection on a shard's series, its mean weight there, and the seconds that it took."""
+    weights = fitted.weights.reindex(index=pd.Index(rows["unique_id"].unique()))
+    early = oof[oof["candidate"].isin({name, *NAIVES}) & (oof["cutoff"] < fitted.judged["cutoff"].min())]
+    return {
+        "selection_ratio": ratio_to_best_naive(early, name) if name in set(early["candidate"]) else np.nan,
+        "selection_weight": float(weights[name].mean()) if name in weights.columns else 0.0,
+        "seconds": float(rows.drop_duplicates(["unique_id", "cutoff"])["seconds"].sum()),
+    }
 
 
 def _write_artifacts(folder: Path, training: Training) -> None:
     plan, fitted = training.plan, training.fitted
     fitted.selection.leaderboard.to_csv(folder / "leaderboard.csv", index=False)
     fitted.weights.to_csv(folder / "weights.csv")
+    _metrics_table(training).to_csv(folder / "metrics.csv", index=False)
     data = {
         "digest": plan.data_digest,
         "window": [plan.history_start.isoformat(), plan.issue_time.isoformat()],
@@ -145,13 +164,20 @@ def _write_artifacts(folder: Path, training: Training) -> None:
         "failed": training.failed,
     }
     (folder / "data.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    own = fitted.judged
     plots = folder / "plots"
     plots.mkdir()
-    plot_leaderboard(fitted.selection.leaderboard, plots / "leaderboard.png")
-    plot_fan(own, plan.history(), plots / "fan.png")
-    plot_reliability({"as forecast": own, "calibrated (on these rows)": _calibrated(own, fitted.calibration)}, plots / "reliability.png")
+    draw_pictures(plots, fitted, training.calibrated, plan.history())
 
 
-def _calibrated(rows: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
-    return calibration.apply(rows)
+def _metrics_table(training: Training) -> pd.DataFrame:
+    """The breakdowns of the ensemble and of every candidate on the windows that judge."""
+    fitted = training.fitted
+    late = training.oof[training.oof["cutoff"] >= fitted.judged["cutoff"].min()]
+    parts = [("ensemble", fitted.judged), ("ensemble, calibrated", training.calibrated)]
+    parts += [(str(name), rows) for name, rows in late.groupby("candidate", sort=True)]
+    tables = []
+    for name, rows in parts:
+        table = breakdown(rows, fitted.floor)
+        table.insert(0, "forecaster", name)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)

@@ -27,9 +27,13 @@ from models.champion_score import champion_score
 from models.fitting import Fitted, fit_chosen
 from models.forecaster import SeriesCalendar
 from models.gate import Decision, decide
+from models.gate_guards import GuardLimits, examine
+from models.judging import calibrated_before
+from models.model_card import model_card
 from models.packaging import register_model
 from models.promotion import await_review, promote
 from models.registry import ModelVersion
+from models.review_record import record_review
 from models.tracking import Training, log_training
 from models.training_plan import TrainingOptions, TrainingPlan, folder_name, load_plan, make_plan, write_atomically
 
@@ -51,7 +55,8 @@ class TrainingResult:
         mlflow_run_id: the MLflow run with the nested runs of the candidates.
         version: of `demand-forecaster`.
         promoted: whether the version is champion from the issue time on.
-        reason: of the gate.
+        reason: of the gate, with the guards that failed.
+        guards: guard -> its verdict, `pass: ...` or `fail: ...`, as on the tags `gate.<guard>`.
         score: mean over series of pinball loss over the better naive's, on windows that did not select.
         champion_score: the same of the champion until now, on the same windows; None without one.
         leaderboard: one row per candidate, best first (see `models.selection.leaderboard`).
@@ -64,6 +69,7 @@ class TrainingResult:
     version: str
     promoted: bool
     reason: str
+    guards: dict[str, str]
     score: float
     champion_score: float | None
     leaderboard: list[dict[str, Any]]
@@ -137,11 +143,14 @@ def backtest_shard(plan_dir: Path, shard: str) -> dict[str, Any]:
     return {**report, "skipped": False}
 
 
-def finish_training(settings: Settings, lake: Lake, home: Home, plan_dir: Path) -> TrainingResult:
+def finish_training(settings: Settings, lake: Lake, home: Home, plan_dir: Path, *, limits: GuardLimits | None = None) -> TrainingResult:
     """Select, calibrate, fit, log, register, and promote when the gate says so; repeating it changes nothing.
 
     One plan has one MLflow run, the run has one model version, the version has one line in the promotion log, however often and
     wherever this was killed before.
+
+    Args:
+        limits: of the gate's guards; they change no number, only who is promoted.
 
     Raises:
         BadInputError: when a shard has not been backtested.
@@ -151,15 +160,21 @@ def finish_training(settings: Settings, lake: Lake, home: Home, plan_dir: Path) 
     plan = load_plan(plan_dir)
     oof, failed = _out_of_fold(plan)
     fitted = fit_chosen(plan, oof)
-    run_id = log_training(home, Training(plan=plan, fitted=fitted, oof=oof, failed=failed))
+    calibrated = calibrated_before(oof, fitted.weights, fitted.judged)
+    run_id = log_training(home, Training(plan=plan, fitted=fitted, oof=oof, calibrated=calibrated, failed=failed))
     reigning = champion_score(home, plan, fitted.floor, except_run=run_id)
     version = _register(home, plan, fitted, run_id)
+    rival = reigning.rows if reigning else None
+    verdicts = examine(floor=fitted.floor, challenger=fitted.judged, calibrated=calibrated, champion=rival, limits=limits)
     decision = decide(
         mode=plan.options.promote,
         challenger=fitted.score,
+        verdicts=verdicts,
         champion=reigning.score if reigning else None,
         champion_version=reigning.version if reigning else None,
     )
+    card = model_card(plan, fitted, calibrated, version=version.version, decision=decision, verdicts=verdicts)
+    record_review(home, version, card=card, decision=decision, verdicts=verdicts)
     _act(home, plan, version, decision, fitted.score)
     _LOG.info("version %s: %s", version.version, decision.reason)
     result = TrainingResult(
@@ -168,6 +183,7 @@ def finish_training(settings: Settings, lake: Lake, home: Home, plan_dir: Path) 
         version=version.version,
         promoted=decision.promote,
         reason=decision.reason,
+        guards={verdict.name: str(verdict) for verdict in verdicts},
         score=fitted.score,
         champion_score=reigning.score if reigning else None,
         leaderboard=json.loads(fitted.selection.leaderboard.to_json(orient="records")),
@@ -203,12 +219,12 @@ def _register(home: Home, plan: TrainingPlan, fitted: Fitted, run_id: str) -> Mo
         "data_digest": plan.data_digest,
         "score": f"{fitted.score:.4f}",
     }
-    return register_model(home, run_id=run_id, folder=fitted.folder, example=example, tags=tags)
+    return register_model(home, run_id=run_id, folder=fitted.folder, candidates=list(fitted.model.fitted), example=example, tags=tags)
 
 
 def _act(home: Home, plan: TrainingPlan, version: ModelVersion, decision: Decision, score: float) -> None:
     if decision.promote:
-        promote(version.version, home=home, reason=decision.reason, effective_at=plan.issue_time, score=score)
+        promote(version.version, home=home, reason=decision.reason, effective_at=plan.issue_time, action="promote", score=score)
     elif decision.await_review:
         await_review(version.version, home=home, reason=decision.reason, effective_at=plan.issue_time)
 

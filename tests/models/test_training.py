@@ -75,6 +75,8 @@ def traces(world: Installation) -> dict[str, Any]:
         "runs": sorted(run.data.tags["mlflow.runName"] for run in runs),
         "states": {run.info.status for run in runs},
         "metrics": {run.data.tags["mlflow.runName"]: {k: v for k, v in run.data.metrics.items() if k != "seconds"} for run in runs},
+        "tags": {run.data.tags["mlflow.runName"]: {k: v for k, v in run.data.tags.items() if k.startswith("gate.")} for run in runs},
+        "described": [(version.description, {k: v for k, v in version.tags.items() if k.startswith("gate.")}) for version in versions],
         "versions": [str(version.version) for version in versions],
         "promotions": [(line.version, line.effective_at, line.action) for line in lines],
         "champion": champion.version if champion else None,
@@ -92,27 +94,48 @@ def test_the_first_training_that_beats_the_naive_makes_the_champion(finished: tu
     json.dumps(dataclasses.asdict(result))
 
 
-def test_mlflow_holds_one_run_with_a_nested_run_per_candidate(finished: tuple[Installation, TrainingResult]) -> None:
+def test_mlflow_holds_one_run_with_a_nested_run_per_candidate_and_shard(finished: tuple[Installation, TrainingResult]) -> None:
     world, result = finished
     with mlflow_session(world.home) as client:
         parent = client.get_run(result.mlflow_run_id)
         nested = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{result.mlflow_run_id}'")
         files = {item.path for item in client.list_artifacts(result.mlflow_run_id)}
         plots = {item.path for item in client.list_artifacts(result.mlflow_run_id, "plots")}
-    assert {run.data.tags["mlflow.runName"] for run in nested} == {"mstl", "lightgbm", "seasonal-naive-24", "seasonal-naive-168"}
+    local = {f"{name} local-{n}" for name in ("mstl", "seasonal-naive-24", "seasonal-naive-168") for n in (0, 1)}
+    assert {run.data.tags["mlflow.runName"] for run in nested} == local | {"lightgbm global"}
     for run in nested:
-        assert {"selection_ratio", "wql", "wql_h1-6", "wql_h7-24", "wql_h25-72", "coverage_80", "coverage_98", "seconds"} <= set(
-            run.data.metrics
-        )
+        by_bucket = {f"{measure}_h{hours}" for measure in ("wql", "coverage_80", "coverage_98") for hours in ("1-6", "7-24", "25-72")}
+        assert {"selection_ratio", "selection_weight", "seconds", "wql", "coverage_80", *by_bucket} <= set(run.data.metrics)
+        assert any(name.endswith("/wql_h1-6") for name in run.data.metrics)
+    assert {"score_h1-6", "cpu/score", "requests/wql_h25-72", "cpu/coverage_98", "coverage_80_calibrated"} <= set(parent.data.metrics)
+    boosted = next(run for run in nested if run.data.tags["candidate"] == "lightgbm")
+    assert boosted.data.params["parameters.objective"] == "quantile"
+    assert boosted.data.params["series"] == "3"
     assert parent.data.metrics["score"] == pytest.approx(result.score)
     assert parent.data.params["history_start"] == (ISSUE - 28 * DAY).isoformat()
     assert len(parent.data.params["data_digest"]) == 64
-    assert {"leaderboard.csv", "weights.csv", "data.json"} <= files
-    assert plots == {"plots/leaderboard.png", "plots/fan.png", "plots/reliability.png"}
+    assert {"leaderboard.csv", "weights.csv", "metrics.csv", "data.json", "model_card.md"} <= files
+    drawn = ("leaderboard", "fan-worst", "fan-median", "fan-best", "reliability", "coverage", "weights", "importance")
+    assert plots == {f"plots/{name}.png" for name in drawn}
     assert [row["candidate"] for row in result.leaderboard] == sorted(
         (row["candidate"] for row in result.leaderboard),
         key=lambda name: next(r["ratio"] for r in result.leaderboard if r["candidate"] == name),
     )
+
+
+def test_verdicts_and_card_are_on_the_run_and_on_the_version(finished: tuple[Installation, TrainingResult]) -> None:
+    world, result = finished
+    with mlflow_session(world.home) as client:
+        run, version = client.get_run(result.mlflow_run_id), client.get_model_version(MODEL_NAME, result.version)
+    assert set(result.guards) == {"floor", "coverage", "segments", "better"}
+    for name, verdict in result.guards.items():
+        assert run.data.tags[f"gate.{name}"] == version.tags[f"gate.{name}"] == verdict
+    assert result.guards["floor"].startswith(f"pass: {result.score:.3f} of the better naive's loss")
+    assert version.tags["gate.decision"] == result.reason
+    for told in (version.tags["data_digest"], "mlflow models predict -m models:/demand-forecaster/1", "## Known limits", "| cpu | all |"):
+        assert told in version.description
+    with PromotionLog.open(world.home.database_url) as log:
+        assert [line.reason for line in log.champions_until(MODEL_NAME)] == [result.reason]
 
 
 STEPS = (
@@ -120,6 +143,7 @@ STEPS = (
     "training.log_training",
     "packaging._create_registered_model",
     "training.register_model",
+    "training.record_review",
     "promotion.set_alias",
     "promotion_log.PromotionLog.record",
     "training.promote",
@@ -201,6 +225,7 @@ def test_a_challenger_is_compared_with_the_champion_on_the_same_windows(
     assert (result.version, result.promoted) == ("2", False)
     assert result.champion_score is not None
     assert result.champion_score < 1 <= result.score
+    assert "failed gate.floor: not better than repeating the last day or week; failed gate.segments: worst segment" in result.reason
 
     promote("2", home=world.home, reason="test", effective_at=ISSUE)
     again = finish(world, plan(world))
