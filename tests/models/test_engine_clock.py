@@ -1,0 +1,119 @@
+"""The engine's clock: series that end at different times end together, and come back to their own time; events stay in theirs."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from headroom.errors import BadInputError
+from models.engine_clock import EngineClock, engine_clock
+from models.event_features import event_hours
+from models.long_frame import LongFrame
+from models.visible_events import events_of_series
+
+HOUR = pd.Timedelta(hours=1)
+END = pd.Timestamp("2026-03-10T00:00")
+
+
+def rows(name: str, hours: int, end: pd.Timestamp) -> pd.DataFrame:
+    ds = pd.date_range(end - hours * HOUR, periods=hours, freq="h", unit="us")
+    return pd.DataFrame({"unique_id": name, "ds": ds, "y": range(hours)}).astype({"y": float})
+
+
+def two() -> LongFrame:
+    """`a/web/cpu` ends at END, `b/db/cpu` fifty hours and a half before."""
+    return LongFrame(pd.concat([rows("a/web/cpu", 200, END), rows("b/db/cpu", 150, END - 50.5 * HOUR)], ignore_index=True), HOUR)
+
+
+def event(start: pd.Timestamp, **told: object) -> pd.DataFrame:
+    given = {"kind": "match", "title": "Final", "region": "", "service": "", "unique_id": "", "strength": 1.0, "known_at": pd.NaT, **told}
+    frame = pd.DataFrame({"start": [start], "end": [start + 2 * HOUR], **{name: [value] for name, value in given.items()}})
+    times = ["start", "end", "known_at"]
+    return frame.astype(dict.fromkeys(times, "datetime64[us]"))
+
+
+def own_ds(clock: EngineClock) -> pd.DataFrame:
+    return clock.own_time(clock.history)
+
+
+def test_all_series_end_together():
+    clock = engine_clock(two())
+    assert clock.end == END.tz_localize("UTC")
+    assert set(clock.history.groupby("unique_id")["ds"].max()) == {clock.end - HOUR}
+    assert (clock.count, clock.steps) == (2, 200)
+    assert clock.cutoff(72) == clock.end - 72 * HOUR
+
+
+def test_own_time_gives_back_what_was_handed_in():
+    pd.testing.assert_frame_equal(own_ds(engine_clock(two())), two().rows)
+
+
+def test_cutoffs_come_back_as_each_series_own():
+    clock = engine_clock(two())
+    told = clock.own_time(pd.DataFrame({"unique_id": ["a/web/cpu", "b/db/cpu"], "cutoff": [clock.cutoff(72)] * 2, "y": [1.0, 2.0]}))
+    assert told["cutoff"].tolist() == [END - 72 * HOUR, END - 122.5 * HOUR]
+    assert told["y"].tolist() == [1.0, 2.0]
+
+
+def test_the_calendar_tells_the_true_hour_of_a_moved_series():
+    clock = engine_clock(two())
+    last = pd.DatetimeIndex([clock.end - HOUR])
+    assert clock.calendar.true("b/db/cpu", last)[0] == (END - 51.5 * HOUR).tz_localize("UTC")
+    assert clock.calendar.true("a/web/cpu", last)[0] == clock.end - HOUR
+
+
+@pytest.mark.parametrize(
+    ("told", "concerned"),
+    [
+        ({}, ["a/web/cpu", "b/db/cpu"]),
+        ({"unique_id": "b/db/cpu"}, ["b/db/cpu"]),
+        ({"service": "web"}, ["a/web/cpu"]),
+        ({"region": "b"}, ["b/db/cpu"]),
+        ({"region": "b", "service": "web"}, []),
+    ],
+)
+def test_an_event_concerns_whom_it_names(told, concerned):
+    clock = engine_clock(two(), event(END, **told))
+    assert [name for name in ("a/web/cpu", "b/db/cpu") if len(events_of_series(clock.events, name))] == concerned
+
+
+def test_an_event_falls_on_the_hours_that_a_moved_series_had_then():
+    """It starts ten hours before the own end of `b/db/cpu`."""
+    clock = engine_clock(two(), event(END - 60.5 * HOUR, unique_id="b/db/cpu"))
+    moved = clock.history.loc[clock.history["unique_id"] == "b/db/cpu", "ds"]
+    during = event_hours(clock.events, ["match"], clock.calendar.true("b/db/cpu", pd.DatetimeIndex(moved)))[:, 0]
+    assert during.nonzero()[0].tolist() == [140, 141]
+
+
+def test_an_event_is_known_from_when_it_was_announced_or_all_along():
+    announced = END - 30 * HOUR
+    clock = engine_clock(two(), pd.concat([event(END), event(END, known_at=announced)], ignore_index=True))
+    assert clock.events["available_at"].iloc[0] < clock.history["ds"].min() - pd.Timedelta(days=365)
+    assert clock.events["available_at"].iloc[1] == announced.tz_localize("UTC")
+    assert clock.events["event_id"].is_unique
+
+
+def test_every_regressor_value_becomes_a_reading_of_its_hour():
+    ds = pd.DatetimeIndex([END, END + HOUR], dtype="datetime64[us]")
+    future = pd.DataFrame({"unique_id": "a/web/cpu", "ds": ds, "heat": [20.0, None], "wind": [3.0, 4.0]})
+    told = engine_clock(two(), event(END), future).events
+    readings = told[told["value"].notna()]
+    assert sorted(zip(readings["kind"], readings["start"], readings["value"], strict=True)) == [
+        ("heat", END.tz_localize("UTC"), 20.0),
+        ("wind", END.tz_localize("UTC"), 3.0),
+        ("wind", (END + HOUR).tz_localize("UTC"), 4.0),
+    ]
+    assert len(events_of_series(told, "b/db/cpu")) == 1  # the match alone
+
+
+def test_who_has_no_forecast_is_told_with_the_reason():
+    short = LongFrame(pd.concat([rows("a/web/cpu", 200, END), rows("b/db/cpu", 40, END)], ignore_index=True), HOUR)
+    reasons = engine_clock(short).left_out({"a/web/cpu"}, 0)
+    assert list(reasons) == ["b/db/cpu"]
+    assert "40 measured hours" in reasons["b/db/cpu"]
+    assert "no measurement before" in engine_clock(short).left_out({"a/web/cpu"}, 72)["b/db/cpu"]
+
+
+def test_another_step_than_an_hour_is_refused():
+    with pytest.raises(BadInputError, match="the engine works on hourly series; average the rows to hours first"):
+        engine_clock(LongFrame(two().rows, pd.Timedelta(minutes=5)))
