@@ -23,6 +23,9 @@ _QUIET: Final = {
     # A server that is down is reported after seconds instead of minutes: our callers degrade, and Airflow retries.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    # A model's environment is made from its requirements. Else MLflow packs the uv.lock of the folder that a training happens to run in,
+    # and `mlflow models predict --env-manager uv` installs, or fails to install, that project instead.
+    "MLFLOW_UV_AUTO_DETECT": "false",
 }
 
 

@@ -42,7 +42,7 @@ def model_card(
         "Coverage: after a calibration on the windows before.",
         _quality(fitted, calibrated),
         _limits(plan),
-        _usage(version),
+        _usage(version, plan.issue_time),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -104,7 +104,7 @@ def _limits(plan: TrainingPlan) -> str:
     return "\n".join(lines)
 
 
-def _usage(version: str) -> str:
+def _usage(version: str, issue_time: pd.Timestamp) -> str:
     return f"""## How to use it
 
 `history.csv` has the columns `unique_id,ds,y`: four weeks of hours in UTC, without a zone.
@@ -113,11 +113,11 @@ def _usage(version: str) -> str:
 mlflow models predict -m models:/{MODEL_NAME}/{version} -i history.csv -t csv --env-manager uv
 ```
 
-The code travels with the model, the packages come from its `requirements.txt`. In Python, with an issue time and events:
+It makes an environment from the model's `requirements.txt` with uv (`pip install uv`); Headroom's code travels with the model. In Python, with an issue time and events:
 
 ```python
 model = mlflow.pyfunc.load_model("models:/{MODEL_NAME}/{version}")
-model.predict(history, params={{"issue_time": "{{ISO time}}", "events": "[]"}})
+model.predict(history, params={{"issue_time": "{issue_time.isoformat()}", "events": "[]"}})
 ```"""
 
 

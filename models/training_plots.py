@@ -86,8 +86,9 @@ def plot_coverage(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
     half = len(HORIZON_BUCKETS) - 0.5
     axes.hlines([0.8, 0.98], [-0.5, half], [half, 2 * half + 0.5], color="black", linewidth=0.8)
     axes.set_xticks(list(places), [f"{level} %\n{name} h" for level in (80, 98) for name in HORIZON_BUCKETS], fontsize=8)
-    axes.set_ylim(0, 1.05)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.set_ylim(0, 1.3)  # room for the legend
+    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
     figure.savefig(path, dpi=_DPI)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,13 +11,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import requests
 from conftest import train
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from pandas.testing import assert_frame_equal
 from small_world import HOUR, ISSUE, Installation
 
@@ -24,9 +28,12 @@ from headroom.demand import hourly_demand
 from headroom.errors import BadInputError, UnavailableError
 from headroom.schemas import empty_frame
 from headroom.vocabulary import QUANTILE_COLUMNS
+from models.candidates import CANDIDATES, NAIVES
 from models.demand_model import DemandModel
 from models.mlflow_session import mlflow_session
+from models.packaging import requirements
 from models.promotion import AWAITING_REVIEW, await_review, promote
+from models.promotion_log import PromotionLog
 from models.registry import (
     CHALLENGER,
     CHAMPION,
@@ -41,8 +48,15 @@ from models.registry import (
 )
 from models.scoring import score_forecasts
 
+# Refuses what a fresh environment made from the model's requirements does not have, then scores a frame with MLflow alone.
 SCORE_ELSEWHERE = """
 import sys
+absent = set(sys.argv[5].split(","))
+class Fresh:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Fresh())
 import mlflow, pandas as pd
 model = mlflow.pyfunc.load_model(sys.argv[1])
 forecast = model.predict(pd.read_parquet(sys.argv[2]), params={"issue_time": sys.argv[3]})
@@ -50,6 +64,24 @@ import models, headroom
 assert sys.argv[1] in models.__file__ and sys.argv[1] in headroom.__file__, (models.__file__, headroom.__file__)
 forecast.to_parquet(sys.argv[4])
 """
+
+
+def absent_from(requirements: Iterable[str]) -> list[str]:
+    """Top-level modules installed here that `requirements` and what they require do not bring."""
+    brought: set[str] = set()
+    waiting = [Requirement(line) for line in requirements]
+    while waiting:
+        wanted = waiting.pop()
+        name = canonicalize_name(wanted.name)
+        if name in brought or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
+            continue
+        brought.add(name)
+        with contextlib.suppress(PackageNotFoundError):  # not for this platform
+            waiting += [Requirement(line) for line in distribution(name).requires or []]
+    modules = packages_distributions()
+    return sorted(
+        module for module, by in modules.items() if not brought & {canonicalize_name(name) for name in by} and module.isidentifier()
+    )
 
 
 def history(world: Installation) -> pd.DataFrame:
@@ -62,7 +94,7 @@ def champion_line(world: Installation) -> ModelVersion:
     return found
 
 
-def test_one_call_scores_a_frame_in_another_process_outside_the_repository(world: Installation, tmp_path: Path) -> None:
+def test_one_call_scores_a_frame_outside_the_repository_with_nothing_but_its_requirements(world: Installation, tmp_path: Path) -> None:
     with mlflow_session(world.home) as client:
         packed = client.get_model_version_download_uri(MODEL_NAME, "1")
         import mlflow
@@ -71,7 +103,9 @@ def test_one_call_scores_a_frame_in_another_process_outside_the_repository(world
     rows = history(world)
     plain = rows.assign(ds=rows["ds"].dt.tz_localize(None))
     plain.to_parquet(tmp_path / "history.parquet")
-    arguments = [folder, str(tmp_path / "history.parquet"), ISSUE.isoformat(), str(tmp_path / "forecast.parquet")]
+    absent = absent_from((Path(folder) / "requirements.txt").read_text().split())
+    assert {"airflow", "deltalake", "prophet", "statsforecast"} <= set(absent)
+    arguments = [folder, str(tmp_path / "history.parquet"), ISSUE.isoformat(), str(tmp_path / "forecast.parquet"), ",".join(absent)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     ran = subprocess.run(
         [sys.executable, "-c", SCORE_ELSEWHERE, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
@@ -80,6 +114,55 @@ def test_one_call_scores_a_frame_in_another_process_outside_the_repository(world
     forecast = pd.read_parquet(tmp_path / "forecast.parquet")
     own = DemandModel.load(fetch_model(world.home, champion_line(world))).predict(rows, empty_frame("events"), ISSUE)
     assert_frame_equal(forecast, own.assign(ds=own["ds"].dt.tz_localize(None)), check_exact=True, check_dtype=False)
+
+
+FIT_ELSEWHERE = """
+import sys
+sys.path[:0] = sys.argv[3].split(",")
+absent = set(sys.argv[2].split(","))
+class Fresh:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Fresh())
+from small_world import ISSUE, demand
+from headroom.schemas import empty_frame
+from models.candidates import create
+from models.forecaster import SeriesCalendar
+import pandas as pd
+history, events = demand("a/b/cpu", ISSUE - pd.Timedelta(days=21), 21 * 24), empty_frame("events")
+forecaster = create(sys.argv[1]).fit(history, events, SeriesCalendar())
+assert len(forecaster.predict_quantiles(history, events, ISSUE)) == 72
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in CANDIDATES if name not in NAIVES])
+def test_every_candidate_runs_with_nothing_but_its_requirements(name: str) -> None:
+    root = Path(__file__).parents[2]
+    # deltalake is what `small_world` itself needs; no candidate has it among its requirements
+    absent = [
+        module for module in absent_from(requirements([name])) if module not in {"deltalake", "duckdb", "arro3", "sqlalchemy", "tenacity"}
+    ]
+    paths = f"{root},{Path(__file__).parent}"
+    ran = subprocess.run(
+        [sys.executable, "-c", FIT_ELSEWHERE, name, ",".join(absent), paths], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_project_that_a_training_runs_in_stays_out_of_the_version(world: Installation) -> None:
+    """MLflow would pack the uv.lock of the working directory, and install that instead of the requirements."""
+    with mlflow_session(world.home) as client:
+        import mlflow
+
+        folder = Path(
+            mlflow.artifacts.download_artifacts(
+                client.get_model_version_download_uri(MODEL_NAME, "2"), dst_path=str(world.home.root / "probe")
+            )
+        )
+    assert Path("uv.lock").is_file()
+    assert not (folder / "uv.lock").exists()
 
 
 def test_a_version_carries_signature_example_pinned_requirements_and_where_it_came_from(world: Installation) -> None:
@@ -143,6 +226,15 @@ def test_a_promotion_moves_the_alias_unless_a_later_one_reigns(world: Installati
     held = alias_holder(world.home)
     assert held is not None
     assert held.version == "2"
+
+
+def test_going_back_to_a_version_that_was_replaced_is_a_rollback_with_its_reason(world: Installation) -> None:
+    promote("1", home=world.home, reason="first", effective_at=ISSUE - HOUR)
+    promote("2", home=world.home, reason="better", effective_at=ISSUE)
+    promote("1", home=world.home, reason="2 runs wild on match days", effective_at=ISSUE + HOUR)
+    with PromotionLog.open(world.home.database_url) as log:
+        lines = [(line.version, line.action, line.reason) for line in log.champions_until(MODEL_NAME)]
+    assert lines == [("1", "rollback", "2 runs wild on match days"), ("2", "promote", "better"), ("1", "promote", "first")]
 
 
 def test_a_version_that_waits_for_review_says_how_to_promote_it_until_it_is(world: Installation) -> None:
