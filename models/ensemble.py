@@ -8,7 +8,7 @@ series alone. Few windows tell luck from skill badly, so a series' weights are d
     w = (n own + n0 segment) / (n + n0),     n = windows of the series, n0 = `_PRIOR_WINDOWS`,
 
 and the result in the same way towards equal weights of all candidates that are no naive (n1 = `_EQUAL_WINDOWS`), which are hard to beat when
-windows are few. The naives are candidates like any other: where nothing beats them, most of the weight is theirs.
+windows are few; a candidate whose loss on the series is above `_FAR_WORSE` times the better naive's is left out there. The naives are candidates like any other: where nothing beats them, most of the weight is theirs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _KEYS: Final = ["unique_id", "cutoff", "ds"]
 _STEPS: Final = 10
 _PRIOR_WINDOWS: Final = 6.0
 _EQUAL_WINDOWS: Final = 4.0
+_FAR_WORSE: Final = 2.0
+_TRIM: Final = 0.2
 # Weights below this are not worth running a candidate for.
 _LEAST_WEIGHT: Final = 0.05
 _LEVELS: Final = np.array(QUANTILES, dtype=np.float32)
@@ -54,13 +56,14 @@ def ensemble_weights(oof: pd.DataFrame) -> pd.DataFrame:
     if not set(NAIVES) & set(names):
         raise BadInputError(f"the backtest has no seasonal naive; include at least one of {', '.join(NAIVES)}")
     series, starts, truth, quantiles, served = _aligned(oof, names)
-    floor = _naive_loss(truth, quantiles, starts, names)
+    losses = np.stack([_loss(truth, option, starts) for option in quantiles], axis=1)
+    floor = _naive_loss(truth, losses, starts, names)
     own = _greedy(truth, quantiles, starts, served, floor, np.arange(len(series)))
     segments = pd.factorize(segment_of(pd.Series(series)))[0]
     shared = _greedy(truth, quantiles, starts, served, floor, segments)
     windows = oof.groupby("unique_id")["cutoff"].nunique().reindex(series).to_numpy(dtype=float)[:, None]
     mixed = (windows * own + _PRIOR_WINDOWS * shared) / (windows + _PRIOR_WINDOWS)
-    mixed = (windows * mixed + _EQUAL_WINDOWS * _equal(names)) / (windows + _EQUAL_WINDOWS)
+    mixed = (windows * mixed + _EQUAL_WINDOWS * _equal(names, losses, floor)) / (windows + _EQUAL_WINDOWS)
     mixed = np.where(served, mixed, 0.0)
     mixed = np.where(mixed < _LEAST_WEIGHT, 0.0, mixed)
     empty = mixed.sum(axis=1) == 0
@@ -69,9 +72,11 @@ def ensemble_weights(oof: pd.DataFrame) -> pd.DataFrame:
 
 
 def blend(rows: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
-    """One row per series, window and hour: the weighted mean of the candidates' quantiles, in the columns of `rows` but for the candidate.
+    """One row per series, window and hour: the candidates' quantiles joined, in the columns of `rows` but for the candidate.
 
-    Weights of candidates without rows for a series are shared out among those that have; without any of them the series has no rows.
+    Each quantile is the weighted mean of the candidates' values without the outer `_TRIM` of the weight at either end, so that one
+    that runs away does not carry the others along (interior trimming: Jose, Grushka-Cockayne and Lichtendahl 2014). Weights of
+    candidates without rows for a series are shared out among those that have; without any of them the series has no rows.
 
     Args:
         rows: `candidate, unique_id, ds, *QUANTILE_COLUMNS`, and `cutoff` when there are several windows.
@@ -80,14 +85,14 @@ def blend(rows: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
     row, column = weights.index.get_indexer(pd.Index(rows["unique_id"])), weights.columns.get_indexer(pd.Index(rows["candidate"]))
     weight = np.where((row >= 0) & (column >= 0), weights.to_numpy(dtype=float)[row, column], 0.0)
     used = rows[weight > 0].reset_index(drop=True)
-    weight = weight[weight > 0]
-    columns = list(QUANTILE_COLUMNS)
-    weighed = pd.DataFrame(used[columns].to_numpy(dtype=float) * weight[:, None], columns=columns).assign(_weight=weight)
     codes = used.groupby(keys, sort=True).ngroup().to_numpy()
-    sums = weighed.groupby(codes).sum()
-    kept = used.drop(columns=["candidate", *columns]).groupby(codes).first()
-    mean = sums[columns].div(sums["_weight"], axis=0)
-    return kept.join(mean)[[column for column in rows.columns if column != "candidate"]].sort_values(keys, ignore_index=True)
+    kept = used.drop_duplicates(keys).sort_values(keys, ignore_index=True)
+    candidates, names = pd.factorize(used["candidate"], sort=True)
+    values, shares = np.zeros((len(names), len(kept), len(QUANTILES))), np.zeros((len(names), len(kept)))
+    values[candidates, codes] = used[list(QUANTILE_COLUMNS)].to_numpy(dtype=float)
+    shares[candidates, codes] = weight[weight > 0]
+    joined = kept.assign(**dict(zip(QUANTILE_COLUMNS, _trimmed_mean(values, shares).T, strict=True)))
+    return joined[[name for name in rows.columns if name != "candidate"]]
 
 
 def describe(weights: pd.Series[float]) -> str:
@@ -96,11 +101,23 @@ def describe(weights: pd.Series[float]) -> str:
     return heavy.index[0] if len(heavy) == 1 else ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in heavy.items())
 
 
-def _equal(names: list[str]) -> npt.NDArray[np.float64]:
-    """Equal weights of what is no naive, or of the naives when there is nothing else."""
-    rivals = np.array([name not in NAIVES for name in names], dtype=float)
-    chosen = rivals if rivals.any() else np.ones(len(names))
-    equal: npt.NDArray[np.float64] = chosen / chosen.sum()
+def _trimmed_mean(values: npt.NDArray[np.float64], shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Shape (rows, levels) from values (candidates, rows, levels) and weights (candidates, rows)."""
+    order = np.argsort(values, axis=0, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=0)
+    share = np.take_along_axis(np.broadcast_to((shares / shares.sum(axis=0))[:, :, None], values.shape), order, axis=0)
+    upto = np.cumsum(share, axis=0)
+    inner = np.clip(np.minimum(upto, 1.0 - _TRIM) - np.maximum(upto - share, _TRIM), 0.0, None)
+    mean: npt.NDArray[np.float64] = (ordered * inner).sum(axis=0) / inner.sum(axis=0)
+    return np.sort(mean, axis=-1)
+
+
+def _equal(names: list[str], losses: npt.NDArray[np.float64], floor: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Equal weights (series, candidates) of what is no naive and not far worse than the better one; of the naives where nothing is."""
+    naive = np.array([name in NAIVES for name in names])
+    rivals: npt.NDArray[np.bool_] = np.logical_and(~naive, losses <= _FAR_WORSE * floor[:, None])
+    chosen = np.where(rivals.any(axis=1, keepdims=True), rivals, naive).astype(float)
+    equal: npt.NDArray[np.float64] = chosen / chosen.sum(axis=1, keepdims=True)
     return equal
 
 
@@ -131,9 +148,11 @@ def _loss(truth: _Floats, quantiles: _Floats, starts: npt.NDArray[np.int64]) -> 
     return mean
 
 
-def _naive_loss(truth: _Floats, quantiles: _Floats, starts: npt.NDArray[np.int64], names: list[str]) -> npt.NDArray[np.float64]:
-    losses = [_loss(truth, quantiles[place], starts) for place, name in enumerate(names) if name in NAIVES]
-    floor = np.min(losses, axis=0)
+def _naive_loss(
+    truth: _Floats, losses: npt.NDArray[np.float64], starts: npt.NDArray[np.int64], names: list[str]
+) -> npt.NDArray[np.float64]:
+    """The better naive's loss of every series, above 0."""
+    floor = losses[:, np.flatnonzero([name in NAIVES for name in names])].min(axis=1)
     size = np.add.reduceat(np.abs(truth).astype(np.float64), starts) / np.diff(np.append(starts, len(truth)))
     least: npt.NDArray[np.float64] = np.maximum(floor, 1e-4 * size + 1e-12)
     return least

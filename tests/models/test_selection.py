@@ -57,13 +57,21 @@ def test_errors_of_opposite_sign_are_averaged_out():
     assert row_pinball(blended).mean() < 0.5 * row_pinball(rows[rows["candidate"] == "mstl"]).mean()
 
 
-def test_a_blend_is_the_weighted_mean_and_shares_out_what_is_missing():
+def test_a_blend_is_the_trimmed_weighted_mean_and_shares_out_what_is_missing():
     rows = oof({"seasonal-naive-24": {"a": 4.0, "b": 1.0}, "mstl": {"a": 2.0}}, windows=1)
     weights = pd.DataFrame({"mstl": [0.75, 0.75], "seasonal-naive-24": [0.25, 0.25]}, index=pd.Index(["a", "b"], name="unique_id"))
     blended = blend(rows, weights)
     assert len(blended) == 2 * 72
-    assert blended.groupby("unique_id")["0.5"].first().to_dict() == {"a": 102.5, "b": 101.0}
+    # of the weight, 0.2 is trimmed at either end: 0.55 at 102 and 0.05 at 104 are left
+    assert blended.groupby("unique_id")["0.5"].first().to_dict() == pytest.approx({"a": (0.55 * 102 + 0.05 * 104) / 0.6, "b": 101.0})
     assert describe(weights.loc["a"]) == "mstl 75 %, seasonal-naive-24 25 %"
+
+
+def test_a_candidate_that_runs_away_does_not_carry_the_others_along():
+    names = ("seasonal-naive-24", "mstl", "lightgbm", "flair", "seasonal-ridge")
+    weights = pd.DataFrame(0.2, index=pd.Index(["a"], name="unique_id"), columns=list(names))
+    sane, mad = (oof({name: {"a": error if name == "mstl" else 1.0} for name in names}, windows=1) for error in (1.0, 1e6))
+    pd.testing.assert_frame_equal(blend(mad, weights), blend(sane, weights))
 
 
 def test_the_score_is_the_mean_ratio_to_the_better_naive():
