@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import QUANTILE_COLUMNS
@@ -71,6 +72,7 @@ def calibrated_before(oof: pd.DataFrame, weights: pd.DataFrame, judged: pd.DataF
 
 def _on_the_floor(floor: pd.DataFrame, forecasts: pd.DataFrame) -> pd.DataFrame:
     """The rows of `floor` with the quantiles of `forecasts`, and with its own where those have none."""
-    own = floor.drop(columns=list(QUANTILE_COLUMNS)).merge(forecasts[[*_KEYS, *QUANTILE_COLUMNS]], on=_KEYS, how="inner")
-    served = pd.MultiIndex.from_frame(floor[_KEYS]).isin(pd.MultiIndex.from_frame(own[_KEYS]))
-    return pd.concat([own, floor[~served]], ignore_index=True)
+    columns = list(QUANTILE_COLUMNS)
+    rows = floor.drop(columns=columns).merge(forecasts[[*_KEYS, *columns]], on=_KEYS, how="left", validate="many_to_one")
+    served = rows[columns].notna().all(axis=1).to_numpy()[:, None]
+    return rows.assign(**dict(zip(columns, np.where(served, rows[columns], floor[columns]).T, strict=True)))

@@ -113,7 +113,7 @@ def _usage(version: str, issue_time: pd.Timestamp) -> str:
 mlflow models predict -m models:/{MODEL_NAME}/{version} -i history.csv -t csv --env-manager uv
 ```
 
-It makes an environment from the model's `requirements.txt` with uv (`pip install uv`); Headroom's code travels with the model. In Python, with an issue time and events:
+It makes an environment from the model's `requirements.txt` with uv (`pip install uv`); `MLFLOW_TRACKING_URI` names the registry, and Headroom's code travels with the model. In Python, with an issue time and events:
 
 ```python
 model = mlflow.pyfunc.load_model("models:/{MODEL_NAME}/{version}")

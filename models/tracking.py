@@ -64,8 +64,9 @@ def log_training(home: Home, training: Training) -> str:
         run_id = _find_or_create(client, experiment, {"plan_digest": plan.digest, "role": "training"}, {_TITLE: plan.run_id, **tags})
         _log(client, run_id, plan, _parameters(plan), _overall(training))
         for shard, work in plan.shards.items():
+            oof = training.oof[training.oof["unique_id"].isin(work.series)]
             for name in work.candidates:
-                _log_candidate(client, experiment, run_id, training, name, shard)
+                _log_candidate(client, experiment, run_id, training, oof, name, shard)
         with tempfile.TemporaryDirectory() as scratch:
             _write_artifacts(Path(scratch), training)
             client.log_artifacts(run_id, scratch)
@@ -126,10 +127,11 @@ def _overall(training: Training) -> dict[str, float]:
     }
 
 
-def _log_candidate(client: MlflowClient, experiment: str, parent: str, training: Training, name: str, shard: str) -> None:
-    """The nested run of a candidate on the series of a shard; a candidate that failed there has none."""
+def _log_candidate(
+    client: MlflowClient, experiment: str, parent: str, training: Training, oof: pd.DataFrame, name: str, shard: str
+) -> None:
+    """The nested run of a candidate on the series of a shard, whose out-of-fold rows are `oof`; a candidate that failed there has none."""
     plan = training.plan
-    oof = training.oof[training.oof["unique_id"].isin(plan.shards[shard].series)]
     rows = oof[oof["candidate"] == name]
     if rows.empty:
         return
