@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help env run up down test lint format clean
+.PHONY: help env run up down test bench lint format clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -40,6 +40,10 @@ down: env ## Stop the stack, children included
 test: env ## Run every test
 	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile -m "not serial"
 	$(BIN)/pytest -m serial
+
+bench: env ## Compare the forecasts with other forecasters: make bench DATA=folder of recordings
+	@test -n "$(DATA)" || { echo "make: say where the recordings are: make bench DATA=folder"; exit 1; }
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.forecasting --data $(DATA) --output var/benchmarks
 
 lint: env ## Check style, types and layers
 	$(BIN)/ruff check .
