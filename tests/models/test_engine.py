@@ -161,7 +161,7 @@ def test_a_forecast_is_what_the_backtest_gives_at_that_cutoff():
 
 def test_an_announced_reading_of_the_future_reaches_the_forecast():
     """Demand follows a regressor; the boosted model, told what it will be, follows it."""
-    part = rows("a/web/cpu", END, days=28)
+    part = rows("a/web/cpu", END, days=18)
     ds = pd.date_range(part["ds"].iloc[0], END + (HORIZON - 1) * HOUR, freq="h", unit="us")
     campaign = np.random.default_rng(2).random(len(ds)) < 0.3
     future = pd.DataFrame({"unique_id": "", "ds": ds, "campaign": campaign.astype(float)})
