@@ -7,7 +7,7 @@ import pytest
 from small_world import HOUR, ISSUE
 
 from headroom.vocabulary import QUANTILE_COLUMNS
-from models.judging import floor_rows, score_rows
+from models.judging import calibrated_before, floor_rows, relative_losses, score_rows
 
 DAILY, WEEKLY = "seasonal-naive-24", "seasonal-naive-168"
 EARLY, LATE = ISSUE, ISSUE + 72 * HOUR
@@ -52,3 +52,19 @@ def test_every_series_weighs_the_same(oof: pd.DataFrame) -> None:
     floor = floor_rows(both, both[both["cutoff"] == LATE])
     forecasts = pd.concat([rows("model", LATE, 1), rows("model", LATE, 3, "c/d/cpu")], ignore_index=True)
     assert score_rows(floor, forecasts) == pytest.approx((0.5 + 1.5) / 2)
+
+
+def test_relative_losses_add_up_to_the_score(oof: pd.DataFrame) -> None:
+    floor = floor_rows(oof, oof[oof["cutoff"] == LATE])
+    assert relative_losses(floor, rows("model", LATE, 0.5))["loss"].tolist() == pytest.approx([0.25, 0.25])
+    assert relative_losses(floor.assign(**dict.fromkeys(QUANTILE_COLUMNS, 100.0)), rows("model", LATE, 0.5)).empty
+
+
+def test_the_calibration_of_the_judged_rows_has_not_seen_them() -> None:
+    """Intervals that missed in the early window are wider in the late one, whatever was measured there."""
+    narrow = dict(zip(QUANTILE_COLUMNS, (99.4, 99.5, 99.6, 99.7, 99.8, 99.9, 100, 100.1, 100.2, 100.3, 100.4, 100.5, 100.6), strict=True))
+    early, late = (rows(WEEKLY, cutoff, 0).assign(**narrow) for cutoff in (EARLY, LATE))
+    weights = pd.DataFrame({WEEKLY: [1.0]}, index=pd.Index(["a/b/cpu"], name="unique_id"))
+    found = [calibrated_before(pd.concat([early.assign(y=105.0), late.assign(y=y)]), weights, late.assign(y=y)) for y in (100.0, 200.0)]
+    assert (found[0]["0.9"] >= 105).all()
+    pd.testing.assert_frame_equal(found[0].drop(columns="y"), found[1].drop(columns="y"))
