@@ -8,8 +8,8 @@ from typing import Final
 import pandas as pd
 
 from headroom.errors import BadInputError
-from models.forecaster import SHORTEST_HOURS, SeriesCalendar
-from models.hourly_grid import unservable
+from models.forecaster import CONTEXT_HOURS, SHORTEST_HOURS, SeriesCalendar
+from models.hourly_grid import recent
 from models.long_frame import LongFrame
 
 __all__ = ["EngineClock", "engine_clock"]
@@ -63,9 +63,15 @@ class EngineClock:
     def left_out(self, served: set[str], steps: int) -> dict[str, str]:
         """Series without a forecast, and why."""
         cutoff = self.cutoff(steps)
-        reasons = unservable(self.history[self.history["ds"] < cutoff], cutoff)
+        counts = recent(self.history, cutoff).groupby("unique_id")["ds"].size()
         missing = sorted(set(self.history["unique_id"]) - served)
-        return {name: reasons.get(name, f"no measurement before {cutoff.isoformat()}") for name in missing}
+        return {name: self._why(name, int(counts.get(name, 0)), cutoff) for name in missing}
+
+    def _why(self, name: str, measured: int, cutoff: pd.Timestamp) -> str:
+        own = (cutoff - self.calendar.shifts.get(name, pd.Timedelta(0))).tz_localize(None)
+        if measured >= SHORTEST_HOURS:
+            return f"no candidate could forecast it at {own.isoformat()}; is the file too short for this many windows?"
+        return f"{measured} measured hours in the {CONTEXT_HOURS // 24} days before {own.isoformat()}; {SHORTEST_HOURS} are needed"
 
 
 def engine_clock(series: LongFrame, events: pd.DataFrame | None = None, future: pd.DataFrame | None = None) -> EngineClock:

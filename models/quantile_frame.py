@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,10 @@ import pandas as pd
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.hourly_grid import Array
 
-__all__ = ["lowest", "proper", "quantile_frame"]
+__all__ = ["REACH", "lowest", "proper", "quantile_frame", "within_reach"]
+
+# A forecast that leaves the range of the history by more than this many ranges has run away.
+REACH: Final = 3.0
 
 
 def lowest(values: Array) -> Array:
@@ -24,6 +28,14 @@ def proper(quantiles: Array, least: Array | float = 0.0) -> Array:
     """Quantiles along the last axis, sorted and not below `least` (which broadcasts against them)."""
     ordered: Array = np.maximum(np.sort(quantiles, axis=-1), least)
     return ordered
+
+
+def within_reach(quantiles: Array, values: Array) -> Array:
+    """Quantiles (series, horizon, quantiles) at most `REACH` ranges of the history `values` (series, hours) beyond it."""
+    low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
+    reach = REACH * (high - low)
+    kept: Array = np.clip(quantiles, (low - reach)[:, None, None], (high + reach)[:, None, None])
+    return kept
 
 
 def quantile_frame(names: Sequence[str], quantiles: Array, issue_time: pd.Timestamp, least: Array | None = None) -> pd.DataFrame:

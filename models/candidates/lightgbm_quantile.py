@@ -20,7 +20,7 @@ from models.event_features import driver_kinds, event_kinds
 from models.forecaster import CONTEXT_HOURS, SeriesCalendar
 from models.hourly_grid import Array, fill_rows, grid
 from models.lag_features import Index
-from models.quantile_frame import lowest, quantile_frame
+from models.quantile_frame import lowest, quantile_frame, within_reach
 
 __all__ = ["LightGBMQuantile", "training_origins"]
 
@@ -110,7 +110,8 @@ class LightGBMQuantile:
         rows = table.features.reshape(len(names) * horizon, -1)
         learnt = np.column_stack([booster.predict(rows, num_threads=1) for booster in self._boosters])
         departures = _at_every_quantile(np.sort(learnt, axis=1)).reshape(len(names), horizon, len(QUANTILES))
-        return quantile_frame(names, table.anchor[:, 0, :, None] + table.scale[:, 0, :, None] * departures, issue_time, lowest(values))
+        quantiles = within_reach(table.anchor[:, 0, :, None] + table.scale[:, 0, :, None] * departures, values)
+        return quantile_frame(names, quantiles, issue_time, lowest(values))
 
     def importance(self) -> pd.DataFrame:
         """`feature, share` of the gain of all boosters, the largest first."""

@@ -11,13 +11,12 @@ import numpy as np
 from headroom.vocabulary import QUANTILES
 from models.candidates.seasonal_naive import naive_quantiles
 from models.hourly_grid import Array, fill_gaps
+from models.quantile_frame import REACH
 
 __all__ = ["forecast_each"]
 
 _LOG = logging.getLogger(__name__)
 _LEVELS: Final = len(QUANTILES)
-# A forecast that leaves the range of the history by more than this many ranges has run away.
-_FARTHEST: Final = 3.0
 # What statsforecast, scipy and Stan raise on series that they cannot fit.
 _BREAKDOWNS: Final = (ArithmeticError, ValueError, RuntimeError, IndexError, np.linalg.LinAlgError)
 
@@ -44,7 +43,7 @@ def _guarded(candidate: str, name: str, values: Array, horizon: int, forecast_on
     except _BREAKDOWNS as error:
         _LOG.warning("%s broke down on %s (%s: %s); seasonal naive instead", candidate, name, type(error).__name__, error)
         return naive_quantiles(values, horizon)
-    reach = _FARTHEST * (high - low)
+    reach = REACH * (high - low)
     if not np.isfinite(quantiles).all() or quantiles.min() < low - reach or quantiles.max() > high + reach:
         _LOG.warning("%s ran away on %s (%.4g to %.4g); seasonal naive instead", candidate, name, quantiles.min(), quantiles.max())
         return naive_quantiles(values, horizon)

@@ -13,7 +13,7 @@ from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.forecaster import CONTEXT_HOURS, SeriesCalendar
 from models.hourly_grid import Array, fill_rows, grid
 from models.lag_features import Index, day_rms
-from models.quantile_frame import lowest, quantile_frame
+from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.seasonal_bases import BASES, base_forecasts
 
 __all__ = ["RidgeFit", "SeasonalRidge", "fit_ridge", "ridge_point"]
@@ -89,7 +89,8 @@ class SeasonalRidge:
         filled, origin, steps = fill_rows(values), np.array([CONTEXT_HOURS]), np.arange(1, horizon + 1)[None, :]
         point, scale = ridge_point(self.fitted, names, filled, origin, steps)
         errors = self.fitted.errors[self.fitted.rows(names)][:, _block(steps[0])]
-        return quantile_frame(names, point[:, 0, :, None] + scale[:, 0, None, None] * errors, issue_time, lowest(values))
+        quantiles = within_reach(point[:, 0, :, None] + scale[:, 0, None, None] * errors, values)
+        return quantile_frame(names, quantiles, issue_time, lowest(values))
 
     def save(self, folder: Path) -> None:
         """Write `ridge.npz`."""

@@ -111,7 +111,7 @@ def test_who_has_no_forecast_is_told_with_the_reason():
     reasons = engine_clock(short).left_out({"a/web/cpu"}, 0)
     assert list(reasons) == ["b/db/cpu"]
     assert "40 measured hours" in reasons["b/db/cpu"]
-    assert "no measurement before" in engine_clock(short).left_out({"a/web/cpu"}, 72)["b/db/cpu"]
+    assert "0 measured hours" in engine_clock(short).left_out({"a/web/cpu"}, 72)["b/db/cpu"]
 
 
 def test_another_step_than_an_hour_is_refused():
