@@ -34,17 +34,20 @@ class Accuracy:
         return wide.reindex(index=list(dict.fromkeys(self.measures["recording"])), columns=list(dict.fromkeys(self.measures["candidate"])))
 
 
-def run_accuracy(folder: Path, output: Path, peers: dict[str, Peer], names: list[str], *, reuse: bool) -> Accuracy:
+def run_accuracy(folder: Path, output: Path, peers: dict[str, Peer], names: list[str], *, reuse: bool, kept: bool = False) -> Accuracy:
     """Forecast, keep the forecasts of every peer in `output`/peers, and measure.
 
     Args:
         reuse: take the forecasts, and their CPU time, that an earlier run has kept; ours are always made anew.
+        kept: take only those; a peer that was not run on a recording is left out there.
     """
     recordings = {name: read_recording(folder, name) for name in names}
     frames = {name: [ours(recording, output)] for name, recording in recordings.items()}
     for peer, forecast in peers.items():
         for name in in_order(peer, names):
-            frames[name].append(_of_peer(peer, forecast, recordings[name], output / "peers", reuse=reuse))
+            if kept and not all(path.exists() for path in _files(peer, recordings[name], output / "peers")):
+                continue
+            frames[name].append(_of_peer(peer, forecast, recordings[name], output / "peers", reuse=reuse or kept))
     judged = [_judge(recordings[name], parts) for name, parts in frames.items()]
     return Accuracy(pd.concat([one for one, _ in judged], ignore_index=True), pd.concat([two for _, two in judged], ignore_index=True))
 
@@ -60,8 +63,7 @@ def ours(recording: Recording, output: Path) -> tuple[pd.DataFrame, dict[str, fl
 
 
 def _of_peer(name: str, peer: Peer, recording: Recording, folder: Path, *, reuse: bool) -> tuple[pd.DataFrame, dict[str, float]]:
-    stem = f"{recording.name}-{name.replace(', ', '-')}"
-    rows, cost = folder / f"{stem}.parquet", folder / f"{stem}.json"
+    rows, cost = _files(name, recording, folder)
     if not (reuse and rows.exists() and cost.exists()):
         folder.mkdir(parents=True, exist_ok=True)
         cases = cases_of(recording)
@@ -72,6 +74,12 @@ def _of_peer(name: str, peer: Peer, recording: Recording, folder: Path, *, reuse
     seconds = float(json.loads(cost.read_text())["cpu_seconds"])
     _say(recording.name, name, seconds)
     return pd.read_parquet(rows), {name: seconds}
+
+
+def _files(name: str, recording: Recording, folder: Path) -> tuple[Path, Path]:
+    """Where a peer's forecasts and cost are kept."""
+    stem = f"{recording.name}-{name.replace(', ', '-')}"
+    return folder / f"{stem}.parquet", folder / f"{stem}.json"
 
 
 def _judge(recording: Recording, frames: list[tuple[pd.DataFrame, dict[str, float]]]) -> tuple[pd.DataFrame, pd.DataFrame]:

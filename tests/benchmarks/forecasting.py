@@ -61,7 +61,7 @@ def write_page(page: Path, tables: dict[str, str], folder: Path) -> None:
 
 
 def _accuracy(options: argparse.Namespace, names: list[str]) -> dict[str, pd.DataFrame]:
-    found = accuracy.run_accuracy(options.data, options.output, _peers(options), names, reuse=options.reuse)
+    found = accuracy.run_accuracy(options.data, options.output, _peers(options), names, reuse=options.reuse, kept=options.kept)
     found.measures.to_csv(options.output / "accuracy.csv", index=False)
     found.parts.to_csv(options.output / "candidates.csv", index=False)
     accuracy.draw_accuracy(found, options.output / "forecasting-accuracy.png")
@@ -127,6 +127,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--peers", type=_list, default=None, help="some of the peers, by name")
     parser.add_argument("--python", type=Path, help="Python of an environment with AutoGluon; without it AutoGluon is not run")
     parser.add_argument("--reuse", action="store_true", help="take what an earlier run has kept of the peers")
+    parser.add_argument("--kept", action="store_true", help="run no peer: take those that earlier runs have kept")
     parser.add_argument("--large", action="store_true", help="cost of 5,000 series, too")
     parser.add_argument("--page", type=Path, help="a page to write the tables into")
     found = parser.parse_args()
