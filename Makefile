@@ -37,7 +37,8 @@ up: env ## Start Airflow, MLflow and the local cloud, and leave them running
 down: env ## Stop the stack, children included
 	@$(BIN)/headroom down
 
-test: env ## Run every test
+test: env ## Run every test, those of the optional deep candidate too
+	$(UV) sync --locked --quiet --extra deep
 	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile -m "not serial"
 	$(BIN)/pytest -m serial
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from headroom.settings import Settings
 from headroom.vocabulary import HORIZON_HOURS
+from models.rhythm import HOURLY, Rhythm
 
 __all__ = ["CONTEXT_HOURS", "SHORTEST_HOURS", "Forecaster", "SeriesCalendar", "StoredForecaster"]
 
@@ -27,10 +28,12 @@ class SeriesCalendar:
     Attributes:
         timezones: unique_id -> IANA time zone; a series that is not listed lives in UTC.
         shifts: unique_id -> how much later than in truth its hours are told, when series were moved to end together.
+        rhythm: step of all series.
     """
 
     timezones: Mapping[str, str] = field(default_factory=dict)
     shifts: Mapping[str, pd.Timedelta] = field(default_factory=dict)
+    rhythm: Rhythm = HOURLY
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SeriesCalendar:

@@ -202,7 +202,7 @@ def _minimum_trace(past: Array, summing: Array, method: Method) -> Array:
     common size of 1 first. Its own non-negative solution is not used: one quadratic program per step (3 s for 250 leaves and
     72 steps), rounded to single precision, and given up for forecasts around a million, its tolerance being absolute too.
     """
-    from hierarchicalforecast.methods import MinTrace  # type: ignore[import-untyped]
+    from hierarchicalforecast.methods import MinTrace
 
     known = np.isfinite(past)
     size = float(np.sqrt(np.nanmean(past**2)))
