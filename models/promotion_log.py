@@ -27,23 +27,18 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    create_engine,
-    event,
     insert,
-    inspect,
     select,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import IntegrityError
 
-from headroom.errors import BadInputError, UnavailableError
+from headroom.errors import BadInputError
+from models.sql_database import SqlDatabase, create_missing
 
 __all__ = ["ACTIONS", "Promotion", "PromotionLog", "create_tables"]
 
 ACTIONS: Final = ("promote", "rollback")
-_BUSY_MILLISECONDS: Final = 30_000
 
 
 class _UtcTime(TypeDecorator[pd.Timestamp]):
@@ -105,23 +100,14 @@ class Promotion:
 
 def create_tables(engine: Engine) -> None:
     """Create the table when it does not exist; safe to repeat and to race."""
-    try:
-        _METADATA.create_all(engine)
-    except (IntegrityError, OperationalError, ProgrammingError):
-        if "promotions" not in inspect(engine).get_table_names():  # else another process created it meanwhile
-            raise
+    create_missing(engine, _METADATA)
 
 
 class PromotionLog:
     """The log of one database."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, pool_pre_ping=True)
-        self._ready = False
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _wait_when_busy)
-            # A transaction that reads and then writes takes the write lock first, or SQLite refuses it instead of waiting.
-            event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        self._database = SqlDatabase(url, _METADATA, name="promotion log")
 
     @classmethod
     @contextmanager
@@ -134,7 +120,7 @@ class PromotionLog:
             log.close()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
     def record(
         self,
@@ -193,11 +179,11 @@ class PromotionLog:
         if issue_time is not None:
             query = query.where(_PROMOTIONS.c.effective_at <= issue_time)
         query = query.order_by(_PROMOTIONS.c.effective_at.desc(), _PROMOTIONS.c.ordinal.desc())
-        with self._answering(), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             return [_promotion(row) for row in connection.execute(query).mappings()]
 
     def _append(self, newest: Any, values: dict[str, Any]) -> Promotion:
-        with self._answering(), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             last = connection.execute(newest).mappings().first()
             if last is not None and (last["version"], last["run_id"]) == (values["version"], values["run_id"]):
                 return _promotion(last)
@@ -205,28 +191,6 @@ class PromotionLog:
             connection.execute(insert(_PROMOTIONS).values(**values, ordinal=ordinal))
         return Promotion(**values)
 
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            if not self._ready:
-                create_tables(self._engine)
-                self._ready = True
-            yield
-        except OperationalError as error:
-            shown = self._engine.url.render_as_string(hide_password=True)
-            raise UnavailableError(
-                f"promotion log: database {shown} does not answer ({error.orig}); check HEADROOM_DATABASE_URL, then retry"
-            ) from error
-
 
 def _promotion(row: RowMapping) -> Promotion:
     return Promotion(**{name: row[name] for name in Promotion.__dataclass_fields__})
-
-
-def _wait_when_busy(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    del record
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.close()

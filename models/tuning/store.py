@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import (
@@ -29,24 +29,18 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
-    create_engine,
-    event,
     func,
     insert,
-    inspect,
     select,
     update,
 )
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import IntegrityError
 
-from headroom.errors import UnavailableError
+from models.sql_database import SqlDatabase, create_missing
 from models.tuning.arms import Tuning
 
 __all__ = ["Choice", "TuningLog", "create_tables"]
 
-_BUSY_MILLISECONDS: Final = 30_000
 _METADATA = MetaData()
 # Times are naive UTC in the database, `pd.Timestamp` in UTC outside.
 _CHOICES = Table(
@@ -94,23 +88,14 @@ class Choice:
 
 def create_tables(engine: Engine) -> None:
     """Create the table when it does not exist; safe to repeat and to race."""
-    try:
-        _METADATA.create_all(engine)
-    except (IntegrityError, OperationalError, ProgrammingError):
-        if _CHOICES.name not in inspect(engine).get_table_names():  # else another process created it meanwhile
-            raise
+    create_missing(engine, _METADATA)
 
 
 class TuningLog:
     """The log of one database."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, pool_pre_ping=True)
-        self._ready = False
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _wait_when_busy)
-            # A transaction that reads and then writes takes the write lock first, or SQLite refuses it instead of waiting.
-            event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        self._database = SqlDatabase(url, _METADATA, name="tuning log")
 
     @classmethod
     @contextmanager
@@ -126,12 +111,12 @@ class TuningLog:
             log.close()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
     def choices(self, issue_time: pd.Timestamp) -> dict[str, Choice]:
         """Segment -> choice of the issue time."""
         query = select(_CHOICES).where(_CHOICES.c.issue_time == _naive(issue_time)).order_by(_CHOICES.c.segment)
-        with self._answering(), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             return {row["segment"]: _choice(row) for row in connection.execute(query).mappings()}
 
     def add(self, choices: Sequence[Choice]) -> None:
@@ -148,7 +133,7 @@ class TuningLog:
         query = select(_CHOICES.c.segment, _CHOICES.c.issue_time).where(
             _CHOICES.c.learnt_at.is_(None), _CHOICES.c.issue_time <= _naive(until)
         )
-        with self._answering(), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(query.order_by(_CHOICES.c.issue_time, _CHOICES.c.segment)).all()
         return _frame(rows, ["segment", "issue_time"])
 
@@ -188,7 +173,7 @@ class TuningLog:
             for row in rewards.to_dict("records")
         ]
         count = select(func.count()).where(_CHOICES.c.learnt_at == _naive(learnt_at))
-        with self._answering(), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             if values:
                 connection.execute(change, values)
             return int(connection.execute(count).scalar_one())
@@ -201,7 +186,7 @@ class TuningLog:
         """
         known = (_CHOICES.c.learnt_at < _naive(issue_time), _CHOICES.c.learns.is_(True))
         columns = [_CHOICES.c[name] for name in ("segment", "issue_time", "arm", "context", "reward")]
-        with self._answering(), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             newest = connection.execute(select(func.max(_CHOICES.c.issue_time)).where(*known)).scalar_one()
             oldest = datetime.min if newest is None else newest - memory.to_pytimedelta()  # noqa: DTZ901 -- naive UTC
             query = select(*columns).where(*known, _CHOICES.c.issue_time >= oldest)
@@ -212,31 +197,18 @@ class TuningLog:
     def history(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """Every column of the choices of issue times in [start, end), for reports; by issue time, then segment."""
         query = select(_CHOICES).where(_CHOICES.c.issue_time >= _naive(start), _CHOICES.c.issue_time < _naive(end))
-        with self._answering(), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(query.order_by(_CHOICES.c.issue_time, _CHOICES.c.segment)).all()
         return _frame(rows, list(_CHOICES.columns.keys())).drop(columns="id")
 
     def _add(self, choices: Sequence[Choice]) -> None:
         there = select(_CHOICES.c.segment).where(_CHOICES.c.issue_time == _naive(choices[0].issue_time))
         now = _naive(pd.Timestamp.now(tz="UTC"))
-        with self._answering(), self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             taken = set(connection.execute(there).scalars())
             rows = [{**_values(choice), "recorded_at": now} for choice in choices if choice.segment not in taken]
             if rows:
                 connection.execute(insert(_CHOICES), rows)
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            if not self._ready:
-                create_tables(self._engine)
-                self._ready = True
-            yield
-        except OperationalError as error:
-            shown = self._engine.url.render_as_string(hide_password=True)
-            raise UnavailableError(
-                f"tuning log: database {shown} does not answer ({error.orig}); check HEADROOM_DATABASE_URL, then retry"
-            ) from error
 
 
 def _naive(time: pd.Timestamp) -> datetime:
@@ -271,12 +243,3 @@ def _choice(row: RowMapping) -> Choice:
         reason=row["reason"],
         frozen=row["frozen"],
     )
-
-
-def _wait_when_busy(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    del record
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.close()
