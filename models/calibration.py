@@ -1,10 +1,8 @@
 """Split-conformal calibration: intervals widened or narrowed so that their coverage holds on windows nobody selected or trained on.
 
-For the interval between the quantiles q and 1 - q, and a row with measurement y and width s (see `interval_scale`), the score is
-e = max(f_q - y, y - f_(1-q)) / s. The offset o of a horizon bucket is the (1 - 2q)(1 + 1/n)-quantile of its n scores; then
-[f_q - o s, f_(1-q) + o s] covers a share 1 - 2q of exchangeable rows (conformalised quantile regression: Romano, Patterson and Candes
-2019). Scores are pooled over all series, which the width makes comparable. The median stays where it is: a pooled shift of all quantiles
-carries the luck of one window over to the next, and cost 12 % of pinball loss on the demo traces, where this costs 5 %.
+Offsets are learnt per horizon bucket, from all series together and, drawn towards that, per segment (`models.ensemble.segment_of`). How
+scores become offsets when windows are few is told in `models.conformal_offsets`. The median stays where it is: a shift of all quantiles
+carries the luck of one window over to the next.
 """
 
 from __future__ import annotations
@@ -16,18 +14,24 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import MEDIAN, QUANTILE_COLUMNS, horizon_bucket
+from models.conformal_offsets import PAIRS, evidence, row_weights, scores, shrunk, unshrunk_offsets
+from models.ensemble import segment_of
 from models.hourly_grid import Array
 from models.quantile_frame import proper
 
-__all__ = ["ALL_SERIES", "OFFSET_COLUMNS", "Calibration", "apply_offsets", "fit_calibration", "interval_scale"]
+__all__ = ["ALL_SERIES", "GROUP_PREFIX", "OFFSET_COLUMNS", "Calibration", "apply_offsets", "fit_calibration", "interval_scale"]
 
 ALL_SERIES: Final = "*"
+# With a segment behind it, the `unique_id` of offsets that hold for the series of that segment.
+GROUP_PREFIX: Final = "*/"
 # `offset` is in units of `interval_scale`; `unique_id` is ALL_SERIES when the offset holds for every series.
 OFFSET_COLUMNS: Final = ("unique_id", "bucket", "quantile", "offset", "rows")
-# Lower quantile -> the upper one of the same central interval.
-_PAIRS: Final = dict(zip(QUANTILE_COLUMNS[: len(QUANTILE_COLUMNS) // 2], reversed(QUANTILE_COLUMNS), strict=False))
 # The width of a forecast counts as at least this share of its median, so that a forecast without width can be mended.
 _LEAST_WIDTH: Final = 0.001
+# A segment is believed as much as all series together when it has this many windows of its own (see `evidence`).
+_GROUP_WINDOWS: Final = 12.0
+# No interval moves by more than this many widths of the 80 % interval.
+_BOUND: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -52,47 +56,62 @@ def interval_scale(forecast: pd.DataFrame) -> pd.Series[float]:
 
 
 def fit_calibration(oof: pd.DataFrame) -> Calibration:
-    """Offsets per horizon bucket and quantile from the rows (`unique_id, horizon, y, *QUANTILE_COLUMNS`) of the chosen candidates.
+    """Offsets per horizon bucket, segment and quantile from the rows (`unique_id, horizon, y, *QUANTILE_COLUMNS`) of the chosen candidates.
 
-    The rows must come from windows after those that selected and before the issue time. Rows without width are left out.
+    The rows must come from windows after those that selected and before the issue time; `cutoff` tells windows apart, and rows without
+    it count as one window. Rows without width are left out.
     """
-    scale = interval_scale(oof).to_numpy()
-    usable = oof[scale > 0].assign(scale=scale[scale > 0])
-    parts = [
-        pd.DataFrame({"bucket": bucket, "quantile": list(_PAIRS), "offset": _offsets(rows), "rows": len(rows)})
-        for bucket, rows in usable.groupby(horizon_bucket(usable["horizon"]), sort=True)
-    ]
-    if not parts:
+    usable = oof[interval_scale(oof) > 0]
+    if usable.empty:
         return Calibration.none()
-    lower = pd.concat(parts, ignore_index=True)
-    upper = lower.assign(quantile=lower["quantile"].map(_PAIRS))
-    both = pd.concat([lower.assign(offset=-lower["offset"]), upper], ignore_index=True)
-    return Calibration(both.assign(unique_id=ALL_SERIES)[list(OFFSET_COLUMNS)])
+    scale = np.asarray(interval_scale(usable), dtype=np.float64)
+    score, weights = scores(usable, scale), row_weights(usable, scale)
+    buckets, names = pd.factorize(horizon_bucket(usable["horizon"]), sort=True)
+    windows = evidence(usable, buckets, len(names))
+    pooled = shrunk(unshrunk_offsets(score, weights, buckets, windows), windows)
+    parts = [_both_sides(pd.DataFrame({"unique_id": ALL_SERIES, "bucket": names, "rows": np.bincount(buckets)}), pooled)]
+    series, ids = pd.factorize(usable["unique_id"])
+    segments, known = pd.factorize(segment_of(pd.Series(ids, dtype=str)), sort=True)
+    if len(known) > 1:
+        present, groups = np.unique(segments[series] * len(names) + buckets, return_inverse=True)
+        parent = present % len(names)
+        own = evidence(usable, groups, len(present))[:, None]
+        alone = shrunk(unshrunk_offsets(score, weights, groups, windows[parent]), windows[parent])
+        beside = (alone - pooled[parent]) * own / (own + _GROUP_WINDOWS)
+        owners = pd.DataFrame({"unique_id": GROUP_PREFIX + known[present // len(names)], "bucket": np.asarray(names)[parent]})
+        parts.append(_both_sides(owners.assign(rows=np.bincount(groups)), beside))
+    return Calibration(pd.concat(parts, ignore_index=True))
 
 
-def _offsets(rows: pd.DataFrame) -> list[float]:
-    """The offset of every interval in `_PAIRS`, outermost first."""
-    found = []
-    for low, high in _PAIRS.items():
-        scores = np.maximum(rows[low] - rows["y"], rows["y"] - rows[high]) / rows["scale"]
-        level = min(1.0, (1.0 - 2.0 * float(low)) * (1.0 + 1.0 / len(rows)))
-        found.append(float(np.quantile(scores, level)))
-    return found
+def _both_sides(groups: pd.DataFrame, offsets: Array) -> pd.DataFrame:
+    """`OFFSET_COLUMNS` of `offsets` (groups, intervals), for `groups` with `unique_id, bucket, rows`."""
+    bounded = np.clip(offsets, -_BOUND, _BOUND)
+    wide = pd.DataFrame(np.hstack([-bounded, bounded]), columns=[*PAIRS, *PAIRS.values()])
+    keys = ["unique_id", "bucket", "rows"]
+    long = pd.concat([groups.reset_index(drop=True), wide], axis=1).melt(keys, var_name="quantile", value_name="offset")
+    return long[list(OFFSET_COLUMNS)]
 
 
 def apply_offsets(forecast: pd.DataFrame, offsets: pd.DataFrame) -> pd.DataFrame:
     """`forecast` with offset x `interval_scale` added to every quantile, then sorted and not negative.
 
-    A series' own offset is added to the one for `ALL_SERIES`; where there is none nothing is added. Other columns stay.
+    The offsets of a series, of its segment and of all series add up; where there is none nothing is added. Other columns stay.
     """
     if forecast.empty or offsets.empty:
         return forecast
     wide = offsets.pivot_table(index=["unique_id", "bucket"], columns="quantile", values="offset", aggfunc="sum")
     wide = wide.reindex(columns=list(QUANTILE_COLUMNS)).fillna(0.0)
-    bucket = horizon_bucket(forecast["horizon"])
-    moves = sum(
-        wide.reindex(pd.MultiIndex.from_arrays([who, bucket])).fillna(0.0).to_numpy()
-        for who in (forecast["unique_id"], pd.Series(ALL_SERIES, index=forecast.index))
-    )
+    names, series = pd.factorize(forecast["unique_id"])
+    buckets, hours = pd.factorize(horizon_bucket(forecast["horizon"]))
+    owners = (series, GROUP_PREFIX + segment_of(pd.Series(series, dtype=str)), [ALL_SERIES] * len(series))
+    table = np.sum([_looked_up(wide, pd.Index(owner), hours) for owner in owners], axis=0)
+    moves: Array = table[names * len(hours) + buckets]
     moved: Array = forecast[list(QUANTILE_COLUMNS)].to_numpy(dtype=float) + moves * interval_scale(forecast).to_numpy()[:, None]
     return forecast.assign(**dict(zip(QUANTILE_COLUMNS, proper(moved).T, strict=True)))
+
+
+def _looked_up(wide: pd.DataFrame, owners: pd.Index[str], buckets: pd.Index[str]) -> Array:
+    """Shape (owners x buckets, quantiles): 0 where `wide` has none."""
+    asked = pd.MultiIndex.from_arrays([np.repeat(owners.to_numpy(), len(buckets)), np.tile(buckets.to_numpy(), len(owners))])
+    found: Array = wide.reindex(asked).fillna(0.0).to_numpy(dtype=float)
+    return found
