@@ -12,6 +12,7 @@ from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS
 from models.candidates import create
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import recent, unservable
+from models.rhythm import hours_ahead
 from models.visible_events import events_known_at
 
 __all__ = ["OOF_COLUMNS", "backtest", "backtest_cutoffs", "split_windows"]
@@ -80,16 +81,17 @@ def _at_cutoff(
     seed: int,
 ) -> pd.DataFrame:
     seen = history[history["ds"] < cutoff]
-    seen = seen[~seen["unique_id"].isin(list(unservable(seen, cutoff)))]
+    rhythm = calendar.rhythm
+    seen = seen[~seen["unique_id"].isin(list(unservable(seen, cutoff, rhythm)))]
     if seen.empty:
         return pd.DataFrame(columns=list(OOF_COLUMNS))
     known = events_known_at(events, cutoff)
     started = time.perf_counter()
     forecaster = create(name, seed=seed).fit(seen, known, calendar)
-    quantiles = forecaster.predict_quantiles(recent(seen, cutoff), known, cutoff, horizon)
+    quantiles = forecaster.predict_quantiles(recent(seen, cutoff, rhythm), known, cutoff, horizon)
     seconds = (time.perf_counter() - started) / seen["unique_id"].nunique()
     truth = history[["unique_id", "ds", "y"]].dropna(subset=["y"])
     rows = quantiles.merge(truth, on=["unique_id", "ds"], how="inner")
-    hours = ((rows["ds"] - cutoff) // pd.Timedelta(hours=1)).astype(int) + 1
+    hours = hours_ahead(rows["ds"], cutoff, rhythm)
     rows = rows.assign(candidate=name, cutoff=cutoff, horizon=hours, seconds=seconds)
     return rows[list(OOF_COLUMNS)]

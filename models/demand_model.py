@@ -17,6 +17,7 @@ from models.candidates import create
 from models.ensemble import blend, describe
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
 from models.hourly_grid import recent, unservable
+from models.rhythm import Rhythm, hours_ahead
 from models.visible_events import events_known_at
 
 __all__ = ["FORECAST_COLUMNS", "DemandModel"]
@@ -68,14 +69,14 @@ class DemandModel:
         if seen.empty:
             raise BadInputError(f"no history before {issue_time.isoformat()}: ingest metrics first, or train at a later issue time")
         known = events_known_at(events, issue_time)
-        usable = seen[~seen["unique_id"].isin(list(unservable(seen, issue_time)))]
+        usable = seen[~seen["unique_id"].isin(list(unservable(seen, issue_time, calendar.rhythm)))]
         fitted = {name: create(name, seed=seed).fit(usable, known, calendar) for name in _candidates(weights)}
         return cls(dict(weights), calendar, calibration, seen["ds"].min(), issue_time, seed, fitted)
 
     def unservable(self, history: pd.DataFrame, issue_time: pd.Timestamp) -> dict[str, str]:
         """Series that `predict` leaves out, with the reason: too little history, or not seen in training."""
         trained, given = set(self.weights), set(history["unique_id"])
-        reasons = unservable(history[history["ds"] < issue_time], issue_time)
+        reasons = unservable(history[history["ds"] < issue_time], issue_time, self.calendar.rhythm)
         reasons |= dict.fromkeys(trained - given, "no history")
         reasons |= dict.fromkeys(given - trained, "not among the series the model was trained on")
         return dict(sorted((str(series), reason) for series, reason in reasons.items()))
@@ -87,7 +88,7 @@ class DemandModel:
         arguments give the same numbers in every process, which makes a backfill equal to the live run.
         """
         left_out = self.unservable(history, issue_time)
-        seen = recent(history, issue_time)
+        seen = recent(history, issue_time, self.calendar.rhythm)
         known = events_known_at(events, issue_time)
         parts = []
         for name, forecaster in self.fitted.items():
@@ -98,7 +99,7 @@ class DemandModel:
         if not parts:
             return pd.DataFrame(columns=list(FORECAST_COLUMNS))
         raw = blend(pd.concat(parts, ignore_index=True), self._table())
-        hours = ((raw["ds"] - issue_time) // pd.Timedelta(hours=1)).astype("int32") + 1
+        hours = hours_ahead(raw["ds"], issue_time, self.calendar.rhythm)
         told = {series: describe(pd.Series(mix, dtype=float)) for series, mix in self.weights.items()}
         raw = raw.assign(horizon=hours.astype("int32"), candidate=raw["unique_id"].map(told))
         return self.calibration.apply(raw)[list(FORECAST_COLUMNS)]
@@ -122,6 +123,8 @@ class DemandModel:
             "train_start": self.train_start.isoformat(),
             "train_end": self.train_end.isoformat(),
             "seed": self.seed,
+            "step_seconds": self.calendar.rhythm.step.total_seconds(),
+            "horizon": self.calendar.rhythm.horizon,
         }
         (folder / "model.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -138,11 +141,10 @@ class DemandModel:
         facts = json.loads(file.read_text(encoding="utf-8"))
         if facts["format"] != _FORMAT:
             raise BadInputError(f"{file}: format {facts['format']}, this version reads {_FORMAT}; train again")
-        calendar = SeriesCalendar(facts["timezones"])
-        fitted = {}
-        for name in _candidates(facts["weights"]):
-            forecaster = create(name, seed=facts["seed"])
-            fitted[name] = forecaster.load(folder / name, calendar) if isinstance(forecaster, StoredForecaster) else forecaster
+        # Models saved before there were other steps are hourly.
+        rhythm = Rhythm(pd.Timedelta(seconds=facts.get("step_seconds", 3600)), facts.get("horizon", HORIZON_HOURS))
+        calendar = SeriesCalendar(facts["timezones"], rhythm=rhythm)
+        fitted = {name: _loaded(create(name, seed=facts["seed"]), folder / name, calendar) for name in _candidates(facts["weights"])}
         offsets = pd.read_parquet(folder / "calibration.parquet")[list(OFFSET_COLUMNS)]
         return cls(
             weights=facts["weights"],
@@ -153,6 +155,14 @@ class DemandModel:
             seed=facts["seed"],
             fitted=fitted,
         )
+
+
+def _loaded(forecaster: Forecaster, folder: Path, calendar: SeriesCalendar) -> Forecaster:
+    """What was saved; a candidate that keeps no fit only learns the calendar."""
+    if isinstance(forecaster, StoredForecaster):
+        return forecaster.load(folder, calendar)
+    nothing = pd.DataFrame({"unique_id": [], "ds": [], "y": []})
+    return forecaster.fit(nothing, nothing, calendar)
 
 
 def _candidates(weights: Mapping[str, Mapping[str, float]]) -> list[str]:

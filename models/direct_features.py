@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.event_features import COLUMNS_PER_KIND, driver_hours, event_hours, known_at_each_origin
-from models.forecaster import CONTEXT_HOURS, SeriesCalendar
+from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array
 from models.lag_features import (
     ORIGIN_COLUMNS,
@@ -27,6 +27,7 @@ from models.lag_features import (
     origin_scale,
     target_features,
 )
+from models.rhythm import Rhythm
 from models.visible_events import events_of_series
 
 __all__ = ["DirectTable", "Layout", "direct_table"]
@@ -82,26 +83,27 @@ def direct_table(
     layout: Layout,
     anchor: Array,
 ) -> DirectTable:
-    """The rows of `origins` (columns of `values`, whose last one ends at `end`; an origin is the first hour not known).
+    """The rows of `origins` (columns of `values`, whose last one ends at `end`; an origin is the first step not known).
 
     Args:
-        values: shape (series, hours), NaN where nothing was measured.
-        horizon: shape (origins, horizons), hours ahead from 1; the same width for every origin.
+        values: shape (series, steps), NaN where nothing was measured.
+        horizon: shape (origins, horizons), steps ahead from 1; the same width for every origin.
         anchor: shape (series, origins, horizons), the forecast that the target departs from.
     """
-    filled = fill_from_past(values)
-    scale = np.repeat(origin_scale(filled, origins, CONTEXT_HOURS)[:, :, None], horizon.shape[1], axis=2)
-    by_target = target_features(filled, origins, horizon, CONTEXT_HOURS, anchor)
-    by_origin = np.repeat(origin_features(filled, origins)[:, :, None, :], horizon.shape[1], axis=2)
+    rhythm = calendar.rhythm
+    filled = fill_from_past(values, rhythm.day)
+    scale = np.repeat(origin_scale(filled, origins, rhythm.context, rhythm.day)[:, :, None], horizon.shape[1], axis=2)
+    by_target = target_features(filled, origins, horizon, rhythm.context, anchor, rhythm.day)
+    by_origin = np.repeat(origin_features(filled, origins, rhythm.day)[:, :, None, :], horizon.shape[1], axis=2)
     lags = np.concatenate([by_origin, by_target], axis=-1)
     lags = np.divide(lags, scale[..., None], out=np.full_like(lags, np.nan), where=scale[..., None] > 0)
-    start = end - pd.Timedelta(hours=values.shape[1])
-    hours = pd.date_range(start, periods=int(max(values.shape[1], (origins[:, None] + horizon).max())), freq="h")
+    start = end - values.shape[1] * rhythm.step
+    times = pd.date_range(start, periods=int(max(values.shape[1], (origins[:, None] + horizon).max())), freq=rhythm.step)
     outside = [
         np.concatenate(
             [
-                _calendar_columns(name, hours, origins, horizon, calendar, layout),
-                _event_columns(events_of_series(events, name), calendar.true(name, hours), origins, horizon, layout),
+                _calendar_columns(name, times, origins, horizon, calendar, layout),
+                _event_columns(events_of_series(events, name), calendar.true(name, times), origins, horizon, layout, rhythm),
             ],
             axis=-1,
         )
@@ -114,10 +116,10 @@ def direct_table(
 
 
 def _calendar_columns(
-    name: str, hours: pd.DatetimeIndex, origins: Index, horizon: Index, calendar: SeriesCalendar, layout: Layout
+    name: str, times: pd.DatetimeIndex, origins: Index, horizon: Index, calendar: SeriesCalendar, layout: Layout
 ) -> Array:
-    local = calendar.local(name, hours)
-    hour, weekday = local.hour.to_numpy(dtype=float), local.weekday.to_numpy(dtype=float)
+    local, day = calendar.local(name, times), calendar.rhythm.day
+    hour, weekday = (local.hour + local.minute / 60).to_numpy(dtype=float), local.weekday.to_numpy(dtype=float)
     target = origins[:, None] + horizon - 1
     code = float(layout.series.index(name)) if name in layout.series else np.nan
     columns = [
@@ -125,22 +127,22 @@ def _calendar_columns(
         horizon.astype(float),
         hour[target],
         weekday[target],
-        weekday[np.clip(target - anchor_lag(horizon), 0, None)],
-        ((horizon - 1) % 24).astype(float),
+        weekday[np.clip(target - anchor_lag(horizon, day), 0, None)],
+        ((horizon - 1) % day).astype(float),
     ]
     return np.stack(columns, axis=-1)
 
 
-def _event_columns(events: pd.DataFrame, hours: pd.DatetimeIndex, origins: Index, horizon: Index, layout: Layout) -> Array:
-    """Events and readings at the target hour, and at the hours it is compared with (the anchor's and last week's)."""
+def _event_columns(events: pd.DataFrame, times: pd.DatetimeIndex, origins: Index, horizon: Index, layout: Layout, rhythm: Rhythm) -> Array:
+    """Events and readings at the target step, and at the steps it is compared with (the anchor's and last week's)."""
     target = origins[:, None] + horizon - 1
-    at_event, at_driver = event_hours(events, layout.kinds, hours), driver_hours(events, layout.drivers, hours)
+    at_event, at_driver = event_hours(events, layout.kinds, times, rhythm.step), driver_hours(events, layout.drivers, times, rhythm.step)
     now_event, now_driver = at_event[target], at_driver[target]
-    steps = int(horizon.max())
-    for position, known in known_at_each_origin(events, hours[origins.clip(max=len(hours) - 1)], steps).items():
+    reach = rhythm.hours(int(horizon.max()))
+    for position, known in known_at_each_origin(events, times[origins.clip(max=len(times) - 1)], reach).items():
         ahead = target[position]
-        now_event[position] = event_hours(known, layout.kinds, hours[ahead])
-        now_driver[position] = driver_hours(known, layout.drivers, hours[ahead])
-    anchor, week = (np.clip(target - lag, 0, None) for lag in (anchor_lag(horizon), 168))
+        now_event[position] = event_hours(known, layout.kinds, times[ahead], rhythm.step)
+        now_driver[position] = driver_hours(known, layout.drivers, times[ahead], rhythm.step)
+    anchor, week = (np.clip(target - lag, 0, None) for lag in (anchor_lag(horizon, rhythm.day), rhythm.week))
     parts = [now_event, at_event[anchor], at_event[week], now_driver, now_driver - at_driver[anchor], now_driver - at_driver[week]]
     return np.concatenate(parts, axis=-1)

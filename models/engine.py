@@ -24,6 +24,7 @@ from models.ensemble import blend, ensemble_weights
 from models.hourly_grid import recent, unservable
 from models.long_frame import LongFrame
 from models.progress import Progress, SilentProgress
+from models.rhythm import hours_ahead
 from models.visible_events import events_known_at
 
 __all__ = ["FINAL", "BacktestResult", "ForecastResult", "backtest_frame", "forecast_frame"]
@@ -92,10 +93,10 @@ def backtest_frame(
         candidates: these and the seasonal naives; none takes what the time budget allows.
 
     Raises:
-        BadInputError: an unknown candidate, a step that is not an hour, or no series with enough history.
+        BadInputError: an unknown candidate, a step longer than a day, or no series with enough history.
     """
     started = time.process_time()
-    clock = engine_clock(series, events, future)
+    clock = engine_clock(series, horizon, events, future)
     back = _windows_before(clock, horizon, windows)
     names = _affordable(candidates, clock, windows + back)
     oof, seconds = _out_of_fold(clock, names, horizon, range(windows + back, 0, -1), seed, progress or SilentProgress())
@@ -133,21 +134,20 @@ def forecast_frame(
 ) -> ForecastResult:
     """Select, calibrate, fit and forecast the next `horizon` steps of every series; arguments and errors as in `backtest_frame`."""
     listener = progress or SilentProgress()
-    clock = engine_clock(series, events, future)
+    clock = engine_clock(series, horizon, events, future)
     back = _windows_before(clock, horizon, 0)
     names = _affordable(candidates, clock, back + 1)
     oof, _ = _out_of_fold(clock, names, horizon, range(back, 0, -1), seed, listener)
     known = events_known_at(clock.events, clock.end)
-    usable = clock.history[~clock.history["unique_id"].isin(list(unservable(clock.history, clock.end)))]
+    usable = clock.history[~clock.history["unique_id"].isin(list(unservable(clock.history, clock.end, clock.rhythm)))]
     listener.start(len(names), "forecast")
     parts = []
     for name in names:
         fitted = create(name, seed=seed).fit(usable, known, clock.calendar)
-        parts.append(fitted.predict_quantiles(recent(usable, clock.end), known, clock.end, horizon).assign(candidate=name))
+        parts.append(fitted.predict_quantiles(recent(usable, clock.end, clock.rhythm), known, clock.end, horizon).assign(candidate=name))
         listener.advance(1, name)
     now = pd.concat(parts, ignore_index=True).assign(cutoff=clock.end)
-    steps = ((now["ds"] - clock.end) // pd.Timedelta(hours=1)).astype(int) + 1
-    final, mix = _combine(oof, now.assign(horizon=steps))
+    final, mix = _combine(oof, now.assign(horizon=hours_ahead(now["ds"], clock.end, clock.rhythm)))
     forecasts = clock.own_time(final)[["unique_id", "ds", *QUANTILE_COLUMNS]]
     return ForecastResult(
         forecasts=forecasts.sort_values(["unique_id", "ds"], ignore_index=True),
@@ -193,7 +193,7 @@ def _out_of_fold(
 
 def _windows_before(clock: EngineClock, horizon: int, windows: int) -> int:
     """Out-of-fold windows that the longest series has room for before its test windows; 0 leaves the naive uncalibrated."""
-    room = clock.steps - (windows + 1) * horizon - clock.shortest
+    room = clock.steps - (windows + 1) * horizon - clock.rhythm.shortest
     return max(0, min(_WEIGHING + _CALIBRATING, room // horizon + 1))
 
 
@@ -219,7 +219,7 @@ def _importance(clock: EngineClock, names: Sequence[str], horizon: int, seed: in
 
     cutoff = clock.cutoff(horizon)
     seen = clock.history[clock.history["ds"] < cutoff]
-    seen = seen[~seen["unique_id"].isin(list(unservable(seen, cutoff)))]
+    seen = seen[~seen["unique_id"].isin(list(unservable(seen, cutoff, clock.rhythm)))]
     if seen.empty:
         return pd.DataFrame({"feature": pd.Series(dtype=str), "share": pd.Series(dtype=float)})
     return LightGBMQuantile(seed=seed).fit(seen, events_known_at(clock.events, cutoff), clock.calendar).importance()

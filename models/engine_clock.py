@@ -7,14 +7,13 @@ from typing import Final
 
 import pandas as pd
 
-from headroom.errors import BadInputError
-from models.forecaster import CONTEXT_HOURS, SHORTEST_HOURS, SeriesCalendar
+from models.forecaster import SeriesCalendar
 from models.hourly_grid import recent
 from models.long_frame import LongFrame
+from models.rhythm import Rhythm
 
 __all__ = ["EngineClock", "engine_clock"]
 
-_HOUR: Final = pd.Timedelta(hours=1)
 # Known all along: before any cutoff.
 _EVER: Final = pd.Timestamp("1900-01-01", tz="UTC")
 _EVENT_COLUMNS: Final = ("event_id", "kind", "title", "region", "service", "unique_id", "start", "end", "strength", "value", "available_at")
@@ -28,7 +27,7 @@ class EngineClock:
         history: `unique_id, ds, y` on the common clock, UTC.
         events: happenings and readings, as in the `events` table, with `unique_id` beside; in their own time.
         calendar: knows the shift of every series.
-        end: first hour that no series has.
+        end: first step that no series has.
     """
 
     history: pd.DataFrame
@@ -43,16 +42,16 @@ class EngineClock:
     @property
     def steps(self) -> int:
         """Length of the longest series."""
-        return int((self.end - self.history["ds"].min()) / _HOUR)
+        return int((self.end - self.history["ds"].min()) / self.rhythm.step)
 
     @property
-    def shortest(self) -> int:
-        """Steps that a forecast needs."""
-        return SHORTEST_HOURS
+    def rhythm(self) -> Rhythm:
+        """Step and horizon of all series."""
+        return self.calendar.rhythm
 
     def cutoff(self, steps: int) -> pd.Timestamp:
         """The moment `steps` before the end."""
-        return self.end - steps * _HOUR
+        return self.end - steps * self.rhythm.step
 
     def own_time(self, rows: pd.DataFrame) -> pd.DataFrame:
         """`rows` with `ds` and `cutoff` in each series' own time, without a zone."""
@@ -63,33 +62,34 @@ class EngineClock:
     def left_out(self, served: set[str], steps: int) -> dict[str, str]:
         """Series without a forecast, and why."""
         cutoff = self.cutoff(steps)
-        counts = recent(self.history, cutoff).groupby("unique_id")["ds"].size()
+        counts = recent(self.history, cutoff, self.rhythm).groupby("unique_id")["ds"].size()
         missing = sorted(set(self.history["unique_id"]) - served)
         return {name: self._why(name, int(counts.get(name, 0)), cutoff) for name in missing}
 
     def _why(self, name: str, measured: int, cutoff: pd.Timestamp) -> str:
         own = (cutoff - self.calendar.shifts.get(name, pd.Timedelta(0))).tz_localize(None)
-        if measured >= SHORTEST_HOURS:
+        rhythm = self.rhythm
+        if measured >= rhythm.shortest:
             return f"no candidate could forecast it at {own.isoformat()}; is the file too short for this many windows?"
-        return f"{measured} measured hours in the {CONTEXT_HOURS // 24} days before {own.isoformat()}; {SHORTEST_HOURS} are needed"
+        days = rhythm.context // rhythm.day
+        return f"{measured} measured {rhythm.describe()} in the {days} days before {own.isoformat()}; {rhythm.shortest} are needed"
 
 
-def engine_clock(series: LongFrame, events: pd.DataFrame | None = None, future: pd.DataFrame | None = None) -> EngineClock:
-    """Move every series so that its last measurement is the last hour of all.
+def engine_clock(series: LongFrame, horizon: int, events: pd.DataFrame | None = None, future: pd.DataFrame | None = None) -> EngineClock:
+    """Move every series so that its last measurement is the last step of all.
 
     Raises:
-        BadInputError: when the step is not an hour.
+        BadInputError: when the step is longer than a day.
     """
-    if series.step != _HOUR:
-        raise BadInputError(f"step {series.step}: the engine works on hourly series; average the rows to hours first")
-    own_ends = series.rows.groupby("unique_id")["ds"].max() + _HOUR
+    rhythm = Rhythm(series.step, horizon)
+    own_ends = series.rows.groupby("unique_id")["ds"].max() + rhythm.step
     end = own_ends.max()
     shifts = {str(name): end - own for name, own in own_ends.items()}
     moved = series.rows["ds"] + series.rows["unique_id"].map(shifts)
     history = series.rows.assign(ds=moved.dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
-    known = [frame for frame in (_happenings(events), _readings(future)) if len(frame)]
+    known = [frame for frame in (_happenings(events), _readings(future, rhythm.step)) if len(frame)]
     told = pd.concat(known, ignore_index=True) if known else _happenings(None)
-    return EngineClock(history, told, SeriesCalendar(shifts=shifts), pd.Timestamp(end).tz_localize("UTC"))
+    return EngineClock(history, told, SeriesCalendar(shifts=shifts, rhythm=rhythm), pd.Timestamp(end).tz_localize("UTC"))
 
 
 def _happenings(events: pd.DataFrame | None) -> pd.DataFrame:
@@ -103,12 +103,12 @@ def _happenings(events: pd.DataFrame | None) -> pd.DataFrame:
     return named[list(_EVENT_COLUMNS)]
 
 
-def _readings(future: pd.DataFrame | None) -> pd.DataFrame:
-    """Every regressor's value as a reading of one hour, known all along."""
+def _readings(future: pd.DataFrame | None, step: pd.Timedelta) -> pd.DataFrame:
+    """Every regressor's value as a reading of one step, known all along."""
     if future is None or future.empty:
         return _happenings(None)
     long = future.melt(id_vars=["unique_id", "ds"], var_name="kind", value_name="value").dropna(subset=["value"])
     start = long["ds"].dt.tz_localize("UTC").astype("datetime64[us, UTC]")
-    rows = long.assign(start=start, end=start + _HOUR, available_at=_EVER, strength=1.0, title="", region="", service="")
+    rows = long.assign(start=start, end=start + step, available_at=_EVER, strength=1.0, title="", region="", service="")
     rows = rows.assign(available_at=rows["available_at"].astype("datetime64[us, UTC]"), event_id=[f"reading-{n}" for n in range(len(rows))])
     return rows[list(_EVENT_COLUMNS)]

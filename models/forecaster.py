@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol, Self, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import pandas as pd
 
@@ -13,12 +13,7 @@ from headroom.settings import Settings
 from headroom.vocabulary import HORIZON_HOURS
 from models.rhythm import HOURLY, Rhythm
 
-__all__ = ["CONTEXT_HOURS", "SHORTEST_HOURS", "Forecaster", "SeriesCalendar", "StoredForecaster"]
-
-# History that a forecast looks at: four weeks. More is cut off, so that a forecast does not depend on how much was handed in.
-CONTEXT_HOURS: Final = 672
-# A series with fewer measured hours than this within the context cannot be served.
-SHORTEST_HOURS: Final = 72
+__all__ = ["Forecaster", "SeriesCalendar", "StoredForecaster"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +47,8 @@ class SeriesCalendar:
 class Forecaster(Protocol):
     """One candidate: learns from history, then gives quantiles of demand.
 
-    `history` is a long frame `unique_id, ds, y` of hours before the issue time; hours may be missing. `events` has the
-    schema of the `events` table. Both must hold only what was known: the backtest and `DemandModel` filter them.
+    `history` is a long frame `unique_id, ds, y` of steps (`calendar.rhythm`, usually hours) before the issue time; steps may be
+    missing. `events` has the schema of the `events` table. Both must hold only what was known: the backtest and `DemandModel` filter them.
     """
 
     name: str
@@ -65,7 +60,7 @@ class Forecaster(Protocol):
     def predict_quantiles(
         self, history: pd.DataFrame, events: pd.DataFrame, issue_time: pd.Timestamp, horizon: int = HORIZON_HOURS
     ) -> pd.DataFrame:
-        """Rows `unique_id, ds, *QUANTILE_COLUMNS` for `ds` = issue_time ... issue_time + (horizon - 1) hours.
+        """Rows `unique_id, ds, *QUANTILE_COLUMNS` for `ds` = issue_time ... issue_time + (horizon - 1) steps.
 
         Quantiles are finite, do not cross, and are not negative for a series that never was. The same arguments give the same numbers in every process.
         """

@@ -10,6 +10,7 @@ import pandas as pd
 
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.hourly_grid import Array
+from models.rhythm import HOURLY
 
 __all__ = ["REACH", "lowest", "proper", "quantile_frame", "within_reach"]
 
@@ -38,7 +39,9 @@ def within_reach(quantiles: Array, values: Array) -> Array:
     return kept
 
 
-def quantile_frame(names: Sequence[str], quantiles: Array, issue_time: pd.Timestamp, least: Array | None = None) -> pd.DataFrame:
+def quantile_frame(
+    names: Sequence[str], quantiles: Array, issue_time: pd.Timestamp, least: Array | None = None, step: pd.Timedelta = HOURLY.step
+) -> pd.DataFrame:
     """Rows `unique_id, ds, *QUANTILE_COLUMNS` of an array of shape (series, horizon, quantiles).
 
     Args:
@@ -51,7 +54,7 @@ def quantile_frame(names: Sequence[str], quantiles: Array, issue_time: pd.Timest
         broken = [name for name, part in zip(names, quantiles, strict=True) if not np.isfinite(part).all()]
         raise ValueError(f"forecast of {', '.join(broken)} issued {issue_time.isoformat()}: a quantile is not finite")
     horizon = quantiles.shape[1]
-    hours = pd.date_range(issue_time, periods=horizon, freq="h", unit="us")
+    hours = pd.date_range(issue_time, periods=horizon, freq=step, unit="us")
     floor = 0.0 if least is None else least[:, None, None]
     frame = pd.DataFrame(proper(quantiles, floor).reshape(-1, len(QUANTILE_COLUMNS)), columns=list(QUANTILE_COLUMNS))
     frame.insert(0, "unique_id", np.repeat(np.asarray(names, dtype=object), horizon))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
+from math import gcd
 from typing import Final
 
 import pandas as pd
@@ -10,7 +12,7 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS
 
-__all__ = ["HOURLY", "Rhythm"]
+__all__ = ["HOURLY", "Rhythm", "hours_ahead"]
 
 _HOUR: Final = pd.Timedelta(hours=1)
 _DAY: Final = pd.Timedelta(days=1)
@@ -70,9 +72,24 @@ class Rhythm:
         """Measured steps within the context that a series needs to be forecast."""
         return max(_SHORTEST_DAYS * self.day, _SHORTEST_STEPS)
 
+    def describe(self) -> str:
+        """The step in words, for messages: `hours`, or `steps of 5 min`."""
+        minutes = self.step / pd.Timedelta(minutes=1)
+        return "hours" if self.step == _HOUR else f"steps of {minutes:g} min"
+
+    def stride(self, least: int) -> int:
+        """The first number from `least` on that is prime to the day, so that steps by it meet every time of day."""
+        return next(number for number in count(least) if gcd(number, self.day) == 1)
+
     def hours(self, steps: int) -> float:
         """How long `steps` are, in hours."""
         return float(steps * (self.step / _HOUR))
 
 
 HOURLY: Final = Rhythm()
+
+
+def hours_ahead(ds: pd.Series[pd.Timestamp], issue_time: pd.Timestamp, rhythm: Rhythm = HOURLY) -> pd.Series[int]:
+    """How far ahead each step ends, in whole hours, from 1."""
+    ends = ds + rhythm.step - issue_time
+    return -(-ends // _HOUR)

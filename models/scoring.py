@@ -24,10 +24,11 @@ from models.calibration import apply_offsets
 from models.candidates import NAIVES, create
 from models.champion import Champion, open_champion
 from models.confidence import confidence
-from models.forecaster import CONTEXT_HOURS, SeriesCalendar
+from models.forecaster import SeriesCalendar
 from models.online_calibration import learnt_offsets
 from models.quantile_frame import proper
 from models.registry import MODEL_NAME
+from models.rhythm import HOURLY
 
 __all__ = ["FALLBACK", "ScoreReport", "already_scored", "score_forecasts"]
 
@@ -80,7 +81,7 @@ def score_forecasts(settings: Settings, lake: Lake, home: Home, *, issue_time: p
     if issue_time != issue_time.floor("h"):
         raise BadInputError(f"issue time {issue_time.isoformat()} is not a full hour; forecasts are hourly")
     wanted = [str(series) for series in settings.series]
-    start = issue_time - CONTEXT_HOURS * _HOUR
+    start = issue_time - HOURLY.context * _HOUR
     history = hourly_demand(lake, settings, start=start, end=issue_time, as_of=issue_time).dropna(subset=["y"])
     if history.empty:
         raise BadInputError(
@@ -184,7 +185,7 @@ def _rows(settings: Settings, champion: Champion, forecast: pd.DataFrame, issue_
 
 def _report(champion: Champion, rows: pd.DataFrame, without_history: list[str]) -> ScoreReport:
     fallen = rows[rows["fallback_reason"] != ""].drop_duplicates("unique_id")
-    why = f"not measured in the {CONTEXT_HOURS // 24} days before the issue time"
+    why = f"not measured in the {HOURLY.context // HOURLY.day} days before the issue time"
     return ScoreReport(
         rows=len(rows),
         series=int(rows["unique_id"].nunique()),

@@ -12,37 +12,38 @@ import numpy as np
 
 from models.hourly_grid import Array
 from models.lag_features import Index
+from models.rhythm import HOURLY
 
 __all__ = ["BASES", "REFERENCE", "base_forecasts"]
 
-_DAY: Final = 24
-_WEEK: Final = 168
-# `last` n hours' mean; the same hour of the last n `day`s; of the last n `week`s; those moved by how far the last hours are from then.
+# `last` n steps' mean; the same time of the last n `day`s; of the last n `week`s; those moved by how far the last hours are from then.
 BASES: Final = (
-    "day_1", "last_1", "last_3", "last_24", "last_168", "day_3", "day_7", "week_1", "week_2", "week_4",
-    "week_1_moved_by_24", "week_1_moved_by_3", "day_1_moved_by_3",
+    "day_1", "last_1", "last_3", "last_day", "last_week", "day_3", "day_7", "week_1", "week_2", "week_4",
+    "week_1_moved_by_day", "week_1_moved_by_3", "day_1_moved_by_3",
 )  # fmt: skip
 # The base that the others are told as departures from.
 REFERENCE: Final = BASES[0]
 
 
-def base_forecasts(filled: Array, origins: Index, horizon: Index) -> Array:
+def base_forecasts(filled: Array, origins: Index, horizon: Index, one_day: int = HOURLY.day) -> Array:
     """Shape (series, origins, horizons, BASES), in the unit of the series.
 
     A week that is not known takes the days; a day that is not known takes the nearest known hour.
 
     Args:
-        filled: shape (series, hours), without gaps.
-        origins: first hours not known, at least 1 each.
-        horizon: shape (origins, horizons), hours ahead from 1.
+        filled: shape (series, steps), without gaps.
+        origins: first steps not known, at least 1 each.
+        horizon: shape (origins, horizons), steps ahead from 1.
+        one_day: steps in a day.
     """
+    one_week = 7 * one_day
     target = origins[:, None] + horizon - 1
-    day, week = _DAY * -(-horizon // _DAY), _WEEK * -(-horizon // _WEEK)
+    day, week = one_day * -(-horizon // one_day), one_week * -(-horizon // one_week)
     total = np.concatenate([np.zeros((filled.shape[0], 1)), np.cumsum(filled, axis=1)], axis=1)
 
-    def last(hours: int, back: int = 0) -> Array:
+    def last(steps: int, back: int = 0) -> Array:
         end = np.clip(origins - back, 1, None)
-        start = np.clip(end - hours, 0, end - 1)
+        start = np.clip(end - steps, 0, end - 1)
         mean: Array = (total[:, end] - total[:, start]) / (end - start)
         return np.broadcast_to(mean[:, :, None], (filled.shape[0], *horizon.shape))
 
@@ -55,13 +56,13 @@ def base_forecasts(filled: Array, origins: Index, horizon: Index) -> Array:
         first = filled[:, np.clip(target - lag, 0, origins[:, None] - 1)]
         return np.where(known > 0, found / np.maximum(known, 1), first), known
 
-    days = {count: usual(day, _DAY, count)[0] for count in (1, 3, 7)}
-    weeks = {count: np.where(known > 0, mean, days[7]) for count in (1, 2, 4) for mean, known in [usual(week, _WEEK, count)]}
-    both = (origins >= _WEEK + _DAY)[None, :, None]
+    days = {count: usual(day, one_day, count)[0] for count in (1, 3, 7)}
+    weeks = {count: np.where(known > 0, mean, days[7]) for count in (1, 2, 4) for mean, known in [usual(week, one_week, count)]}
+    both = (origins >= one_week + one_day)[None, :, None]
     columns = [
-        days[1], last(1), last(3), last(_DAY), last(_WEEK), days[3], days[7], weeks[1], weeks[2], weeks[4],
-        weeks[1] + np.where(both, last(_DAY) - last(_DAY, _WEEK), 0.0),
-        weeks[1] + np.where(both, last(3) - last(3, _WEEK), 0.0),
-        days[1] + last(3) - last(3, _DAY),
+        days[1], last(1), last(3), last(one_day), last(one_week), days[3], days[7], weeks[1], weeks[2], weeks[4],
+        weeks[1] + np.where(both, last(one_day) - last(one_day, one_week), 0.0),
+        weeks[1] + np.where(both, last(3) - last(3, one_week), 0.0),
+        days[1] + last(3) - last(3, one_day),
     ]  # fmt: skip
     return np.stack(columns, axis=-1)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -21,8 +21,10 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS
 from models.candidates import CANDIDATES, DEFAULT_CANDIDATES, GLOBAL_CANDIDATES, LOCAL_CANDIDATES, NAIVES
-from models.forecaster import SHORTEST_HOURS, SeriesCalendar
+from models.forecaster import SeriesCalendar
 from models.gate import PromoteMode
+from models.rhythm import HOURLY
+from models.tuning.arms import Tuning, TuningChoice
 
 __all__ = ["GLOBAL_SHARD", "Shard", "TrainingOptions", "TrainingPlan", "load_plan", "make_plan", "write_atomically"]
 
@@ -86,6 +88,7 @@ class TrainingPlan:
         cutoffs: of the backtest, oldest first.
         shards: name -> what it does, in the order to run.
         missing: series of the settings without any history, which this training leaves out.
+        tuning: unique_id -> what the tuner chose for it; a series that is not listed takes the defaults.
     """
 
     folder: Path
@@ -99,10 +102,16 @@ class TrainingPlan:
     options: TrainingOptions
     timezones: dict[str, str]
     missing: list[str] = field(default_factory=list)
+    tuning: dict[str, TuningChoice] = field(default_factory=dict)
 
     @property
     def calendar(self) -> SeriesCalendar:
         return SeriesCalendar(self.timezones)
+
+    @property
+    def weight_shrinkage(self) -> dict[str, float]:
+        """unique_id -> shrinkage of its ensemble weights, of the series that were tuned."""
+        return {series: choice.tuning.weight_shrinkage for series, choice in self.tuning.items()}
 
     def history(self) -> pd.DataFrame:
         """`unique_id, ds, y` as known at the issue time."""
@@ -127,6 +136,7 @@ def make_plan(
     series: Sequence[str],
     calendar: SeriesCalendar,
     options: TrainingOptions,
+    tuning: Mapping[str, TuningChoice] | None = None,
 ) -> TrainingPlan:
     """Write the plan and its data; the same arguments find the plan that is there, with what its shards have done.
 
@@ -135,6 +145,7 @@ def make_plan(
         history: `unique_id, ds, y`, known at the issue time.
         events: all versions known at the issue time.
         series: ids that the settings ask for.
+        tuning: unique_id -> what the tuner chose for it.
 
     Raises:
         BadInputError: when no series has enough history for two backtest windows.
@@ -144,7 +155,9 @@ def make_plan(
     data_digest = _digest_of(history) + _digest_of(events)
     choices = {**asdict(options), "candidates": options.chosen_candidates, "promote": ""}  # how to promote changes no number
     code = installed("headroom")  # another version may compute otherwise
-    told = json.dumps([code, run_id, issue_time.isoformat(), data_digest, choices, dict(calendar.timezones)], sort_keys=True)
+    tuned = dict(tuning or {})
+    asked = {series: asdict(choice) for series, choice in tuned.items()}
+    told = json.dumps([code, run_id, issue_time.isoformat(), data_digest, choices, dict(calendar.timezones), asked], sort_keys=True)
     plan = TrainingPlan(
         folder=folder,
         run_id=run_id,
@@ -157,6 +170,7 @@ def make_plan(
         options=options,
         timezones={name: zone for name, zone in calendar.timezones.items() if name in set(trained)},
         missing=sorted(set(series) - set(trained)),
+        tuning=tuned,
     )
     folder.mkdir(parents=True, exist_ok=True)
     if not _is_written(folder, plan.digest):
@@ -185,6 +199,7 @@ def load_plan(folder: Path) -> TrainingPlan:
             "cutoffs": [pd.Timestamp(cutoff) for cutoff in told["cutoffs"]],
             "shards": {name: Shard(**shard) for name, shard in told["shards"].items()},
             "options": TrainingOptions(**told["options"]),
+            "tuning": {series: TuningChoice(choice["arm"], Tuning(**choice["tuning"])) for series, choice in told["tuning"].items()},
         }
     )
 
@@ -207,12 +222,12 @@ def _cutoffs(history: pd.DataFrame, issue_time: pd.Timestamp, options: TrainingO
 
     least = options.calibration_windows + 1
     hours = int((issue_time - history["ds"].min()) / _HOUR) if len(history) else 0
-    windows = min(options.windows, (hours - SHORTEST_HOURS) // HORIZON_HOURS)
+    windows = min(options.windows, (hours - HOURLY.shortest) // HORIZON_HOURS)
     if windows < least:
-        needed = SHORTEST_HOURS + least * HORIZON_HOURS
+        needed = HOURLY.shortest + least * HORIZON_HOURS
         raise BadInputError(
             f"training at {issue_time.isoformat()}: the longest history is {hours} hours, {needed} are needed ({least} windows of {HORIZON_HOURS} "
-            f"hours after {SHORTEST_HOURS}); ingest an earlier window, or train later"
+            f"hours after {HOURLY.shortest}); ingest an earlier window, or train later"
         )
     return backtest_cutoffs(issue_time, windows)
 

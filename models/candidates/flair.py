@@ -13,6 +13,7 @@ from models.candidates.per_series import forecast_each
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid
 from models.quantile_frame import lowest, quantile_frame
+from models.rhythm import HOURLY
 
 __all__ = ["Flair"]
 
@@ -26,8 +27,10 @@ class Flair:
     def __init__(self, seed: int = 0) -> None:
         self.name = "flair"
         self.seed = seed
+        self._rhythm = HOURLY
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
+        self._rhythm = calendar.rhythm
         return self
 
     def predict_quantiles(
@@ -37,10 +40,10 @@ class Flair:
         issue_time: pd.Timestamp,
         horizon: int = HORIZON_HOURS,
     ) -> pd.DataFrame:
-        names, values = grid(history.dropna(subset=["y"]), issue_time)
+        names, values = grid(history.dropna(subset=["y"]), issue_time, self._rhythm)
         with np.errstate(all="ignore"):  # its search over periods divides by zero on flat stretches, and drops them
-            quantiles = forecast_each(self.name, names, values, horizon, self._one)
-        return quantile_frame(names, quantiles, issue_time, lowest(values))
+            quantiles = forecast_each(self.name, names, values, horizon, self._one, self._rhythm.day)
+        return quantile_frame(names, quantiles, issue_time, lowest(values), self._rhythm.step)
 
     def _one(self, name: str, filled: Array, horizon: int) -> Array:
         from flaircast import forecast

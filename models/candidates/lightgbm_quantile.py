@@ -17,10 +17,11 @@ from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.candidates.seasonal_ridge import SeasonalRidge, fit_ridge, ridge_point
 from models.direct_features import Layout, direct_table
 from models.event_features import driver_kinds, event_kinds
-from models.forecaster import CONTEXT_HOURS, SeriesCalendar
+from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, fill_rows, grid
 from models.lag_features import Index
 from models.quantile_frame import lowest, quantile_frame, within_reach
+from models.rhythm import HOURLY, Rhythm
 
 __all__ = ["LightGBMQuantile", "training_origins"]
 
@@ -28,11 +29,9 @@ __all__ = ["LightGBMQuantile", "training_origins"]
 # 0.005 of the naive's) at twice the time.
 _LEVELS: Final = (0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 _ROUNDS: Final = 50
-_TRAIN_HOURS: Final = 90 * 24
-_FIRST_ORIGIN: Final = 72
 _HORIZONS_PER_ORIGIN: Final = 12
-# Hours between origins: prime to 24, so that origins meet every hour of the day; the first that keeps the table below the limit.
-_STRIDES: Final = (5, 7, 11, 13, 17, 19, 23, 29, 37, 47)
+# Least steps between origins, made prime to the day; the first that keeps the table below the limit.
+_STRIDES: Final = (5, 7, 11, 13, 17, 19, 23, 29, 37, 47, 61, 79, 101)
 _MOST_ROWS: Final = 200_000
 # Departures from the anchor beyond this many scales are outliers to every booster.
 _FARTHEST: Final = 50.0
@@ -69,18 +68,18 @@ class LightGBMQuantile:
         """Train on at most 90 days; the last training target lies before the end of the history (see `training_origins`)."""
         import lightgbm
 
-        self._calendar, self._boosters = calendar, []
-        end = history["ds"].max() + pd.Timedelta(hours=1)
-        hours = min(int((end - history["ds"].min()) / pd.Timedelta(hours=1)), _TRAIN_HOURS)
-        names, values = grid(history, end, hours)
+        self._calendar, self._boosters, rhythm = calendar, [], calendar.rhythm
+        end = history["ds"].max() + rhythm.step
+        steps = min(int((end - history["ds"].min()) / rhythm.step), rhythm.training)
+        names, values = grid(history, end, rhythm, steps=steps)
         self.layout = Layout(tuple(names), tuple(event_kinds(events)), tuple(driver_kinds(events)))
-        origins = training_origins(hours, len(names))
+        origins = training_origins(steps, len(names), rhythm)
         if not origins.size:
             return self
-        random = np.random.default_rng(self.seed).random((origins.size, HORIZON_HOURS))
+        random = np.random.default_rng(self.seed).random((origins.size, rhythm.horizon))
         horizon = np.sort(np.argsort(random, axis=1)[:, :_HORIZONS_PER_ORIGIN], axis=1) + 1
-        self._ridge.fitted = fit_ridge(names, values)
-        anchor, _ = ridge_point(self._ridge.fitted, names, fill_rows(values), origins, horizon)
+        self._ridge.fitted = fit_ridge(names, values, rhythm)
+        anchor, _ = ridge_point(self._ridge.fitted, names, fill_rows(values, rhythm.day), origins, horizon, rhythm)
         table = direct_table(names, values, end, origins, horizon, events, calendar, self.layout, anchor)
         departure = values[:, origins[:, None] + horizon - 1] - table.anchor
         target = np.divide(departure, table.scale, out=np.full_like(departure, np.nan), where=table.scale > 0)
@@ -101,17 +100,18 @@ class LightGBMQuantile:
     def predict_quantiles(
         self, history: pd.DataFrame, events: pd.DataFrame, issue_time: pd.Timestamp, horizon: int = HORIZON_HOURS
     ) -> pd.DataFrame:
-        names, values = grid(history, issue_time)
+        rhythm = self._calendar.rhythm
+        names, values = grid(history, issue_time, rhythm)
         if not self._boosters:
-            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time)
-        origin, steps = np.array([CONTEXT_HOURS]), np.arange(1, horizon + 1)[None, :]
-        anchor, _ = ridge_point(self._ridge.fitted, names, fill_rows(values), origin, steps)
+            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
+        origin, steps = np.array([rhythm.context]), np.arange(1, horizon + 1)[None, :]
+        anchor, _ = ridge_point(self._ridge.fitted, names, fill_rows(values, rhythm.day), origin, steps, rhythm)
         table = direct_table(names, values, issue_time, origin, steps, events, self._calendar, self.layout, anchor)
         rows = table.features.reshape(len(names) * horizon, -1)
         learnt = np.column_stack([booster.predict(rows, num_threads=1) for booster in self._boosters])
         departures = _at_every_quantile(np.sort(learnt, axis=1)).reshape(len(names), horizon, len(QUANTILES))
         quantiles = within_reach(table.anchor[:, 0, :, None] + table.scale[:, 0, :, None] * departures, values)
-        return quantile_frame(names, quantiles, issue_time, lowest(values))
+        return quantile_frame(names, quantiles, issue_time, lowest(values), rhythm.step)
 
     def importance(self) -> pd.DataFrame:
         """`feature, share` of the gain of all boosters, the largest first."""
@@ -146,14 +146,14 @@ class LightGBMQuantile:
         return self
 
 
-def training_origins(hours: int, series: int) -> Index:
-    """Origins (first hour not known) within a history of `hours`, oldest first.
+def training_origins(steps: int, series: int, rhythm: Rhythm = HOURLY) -> Index:
+    """Origins (first step not known) within a history of `steps`, oldest first.
 
     Every origin lies at least the whole horizon before the end, so that no training target reaches the cutoff; the first one has
     three days before it. Few enough that the table stays below 200,000 rows.
     """
     for stride in _STRIDES:
-        origins = np.arange(hours - HORIZON_HOURS, _FIRST_ORIGIN - 1, -stride, dtype=np.int64)[::-1].copy()
+        origins = np.arange(steps - rhythm.horizon, rhythm.shortest - 1, -rhythm.stride(stride), dtype=np.int64)[::-1].copy()
         if origins.size * series * _HORIZONS_PER_ORIGIN <= _MOST_ROWS:
             break
     return origins

@@ -12,6 +12,7 @@ from headroom.vocabulary import QUANTILES
 from models.candidates.seasonal_naive import naive_quantiles
 from models.hourly_grid import Array, fill_gaps
 from models.quantile_frame import REACH
+from models.rhythm import HOURLY
 
 __all__ = ["forecast_each"]
 
@@ -22,19 +23,24 @@ _BREAKDOWNS: Final = (ArithmeticError, ValueError, RuntimeError, IndexError, np.
 
 
 def forecast_each(
-    candidate: str, names: Sequence[str], values: Array, horizon: int, forecast_one: Callable[[str, Array, int], Array]
+    candidate: str,
+    names: Sequence[str],
+    values: Array,
+    horizon: int,
+    forecast_one: Callable[[str, Array, int], Array],
+    day: int = HOURLY.day,
 ) -> Array:
     """Quantiles of shape (series, horizon, quantiles); `forecast_one(name, filled, horizon)` gives those of one series without gaps.
 
     A constant series repeats its value. Where `forecast_one` breaks down, or runs away from the range of the history, the series
     gets the seasonal naive, and a warning says so.
     """
-    found = [_guarded(candidate, name, row, horizon, forecast_one) for name, row in zip(names, values, strict=True)]
+    found = [_guarded(candidate, name, row, horizon, forecast_one, day) for name, row in zip(names, values, strict=True)]
     return np.array(found).reshape(len(names), horizon, _LEVELS)
 
 
-def _guarded(candidate: str, name: str, values: Array, horizon: int, forecast_one: Callable[[str, Array, int], Array]) -> Array:
-    filled = fill_gaps(values)
+def _guarded(candidate: str, name: str, values: Array, horizon: int, forecast_one: Callable[[str, Array, int], Array], day: int) -> Array:
+    filled = fill_gaps(values, day)
     low, high = float(filled.min()), float(filled.max())
     if high - low <= 1e-9 * abs(high):
         return np.full((horizon, _LEVELS), filled[-1])
@@ -42,9 +48,9 @@ def _guarded(candidate: str, name: str, values: Array, horizon: int, forecast_on
         quantiles = forecast_one(name, filled, horizon)
     except _BREAKDOWNS as error:
         _LOG.warning("%s broke down on %s (%s: %s); seasonal naive instead", candidate, name, type(error).__name__, error)
-        return naive_quantiles(values, horizon)
+        return naive_quantiles(values, horizon, day, day)
     reach = REACH * (high - low)
     if not np.isfinite(quantiles).all() or quantiles.min() < low - reach or quantiles.max() > high + reach:
         _LOG.warning("%s ran away on %s (%.4g to %.4g); seasonal naive instead", candidate, name, quantiles.min(), quantiles.max())
-        return naive_quantiles(values, horizon)
+        return naive_quantiles(values, horizon, day, day)
     return quantiles

@@ -12,14 +12,13 @@ import pandas as pd
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.candidates.per_series import forecast_each
 from models.event_features import driver_hours, driver_kinds, event_hours, event_kinds
-from models.forecaster import CONTEXT_HOURS, SeriesCalendar
+from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid
 from models.quantile_frame import lowest, quantile_frame
 from models.visible_events import events_of_series
 
 __all__ = ["ProphetEvents"]
 
-_WEEK: Final = 168
 # An event's pull before it starts and after it ends fades by a factor e in this many hours.
 _FADE_HOURS: Final = 2.0
 
@@ -43,34 +42,36 @@ class ProphetEvents:
     def predict_quantiles(
         self, history: pd.DataFrame, events: pd.DataFrame, issue_time: pd.Timestamp, horizon: int = HORIZON_HOURS
     ) -> pd.DataFrame:
-        names, values = grid(history.dropna(subset=["y"]), issue_time)
-        hours = pd.date_range(end=issue_time + pd.Timedelta(hours=horizon - 1), periods=CONTEXT_HOURS + horizon, freq="h")
+        rhythm = self._calendar.rhythm
+        names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
+        hours = pd.date_range(end=issue_time + (horizon - 1) * rhythm.step, periods=rhythm.context + horizon, freq=rhythm.step)
         measured = dict(zip(names, values, strict=True))
 
         def one(name: str, filled: Array, ahead: int) -> Array:  # Prophet bears gaps, so the measured hours are fitted
-            regressors = _regressors(events_of_series(events, name), self._calendar.true(name, hours), filled.size + ahead)
-            return _forecast(measured[name][-filled.size :], hours[-filled.size - ahead :], regressors, self.seed)
+            regressors = _regressors(events_of_series(events, name), self._calendar.true(name, hours), filled.size + ahead, rhythm.step)
+            return _forecast(measured[name][-filled.size :], hours[-filled.size - ahead :], regressors, self.seed, rhythm.week)
 
-        return quantile_frame(names, forecast_each(self.name, names, values, horizon, one), issue_time, lowest(values))
+        quantiles = forecast_each(self.name, names, values, horizon, one, rhythm.day)
+        return quantile_frame(names, quantiles, issue_time, lowest(values), rhythm.step)
 
 
-def _regressors(events: pd.DataFrame, hours: pd.DatetimeIndex, length: int) -> pd.DataFrame:
-    """Columns of the last `length` hours; one that does not vary is left out."""
+def _regressors(events: pd.DataFrame, hours: pd.DatetimeIndex, length: int, step: pd.Timedelta) -> pd.DataFrame:
+    """Columns of the last `length` steps; one that does not vary is left out."""
     hours = hours[-length:]
     kinds, drivers = event_kinds(events), driver_kinds(events)
-    near = event_hours(events, kinds, hours)
+    near = event_hours(events, kinds, hours, step)
     near[:, 1::3], near[:, 2::3] = np.exp(-near[:, 1::3] / _FADE_HOURS), np.exp(-near[:, 2::3] / _FADE_HOURS)
-    readings = pd.DataFrame(driver_hours(events, drivers, hours))
+    readings = pd.DataFrame(driver_hours(events, drivers, hours, step))
     columns = np.hstack([near, readings.fillna(readings.mean()).fillna(0.0).to_numpy()])
     return pd.DataFrame(columns, columns=[f"r{i}" for i in range(columns.shape[1])])
 
 
-def _forecast(values: Array, hours: pd.DatetimeIndex, regressors: pd.DataFrame, seed: int) -> Array:
+def _forecast(values: Array, hours: pd.DatetimeIndex, regressors: pd.DataFrame, seed: int, week: int) -> Array:
     frame = regressors.assign(ds=hours.tz_localize(None))
     past, future = frame.iloc[: values.size].assign(y=values), frame.iloc[values.size :]
     past = past[np.isfinite(past["y"])]
     used = [name for name in regressors.columns if np.ptp(past[name]) > 0]
-    model = _prophet(used, weekly=values.size >= 2 * _WEEK)
+    model = _prophet(used, weekly=values.size >= 2 * week)
     model.fit(past, seed=seed)
     fitted = model.predict(past)["yhat"].to_numpy()
     errors = np.quantile(past["y"].to_numpy() - fitted, QUANTILES)

@@ -10,20 +10,19 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
-from models.forecaster import CONTEXT_HOURS, SeriesCalendar
+from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, fill_rows, grid
 from models.lag_features import Index, day_rms
 from models.quantile_frame import lowest, quantile_frame, within_reach
+from models.rhythm import HOURLY, Rhythm
 from models.seasonal_bases import BASES, base_forecasts
 
 __all__ = ["RidgeFit", "SeasonalRidge", "fit_ridge", "ridge_point"]
 
-_TRAIN_HOURS: Final = 90 * 24
 _MOST_ORIGINS: Final = 150
-# Hours between origins: prime to 24, so that origins meet every hour of the day.
-_STRIDE: Final = 5
-_FIRST_ORIGIN: Final = 72
-# Last horizon of every block of horizons that shares its weights.
+# Origins are this share of the context apart: five hours of four weeks.
+_ORIGINS_IN_CONTEXT: Final = 134
+# Last horizon of every block of horizons that shares its weights; longer ones double.
 _EDGES: Final = (1, 3, 6, 12, 24, 48, 72)
 # Strength of the prior, in mean squares of the departures: of zero for the common weights, and of the common weights for a series' own, the
 # latter in origins. Chosen on windows before the test windows of the benchmark's traces.
@@ -68,12 +67,14 @@ class SeasonalRidge:
         self.name = "seasonal-ridge"
         self.seed = seed
         self.fitted = RidgeFit((), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
+        self._rhythm = HOURLY
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
-        end = history["ds"].max() + pd.Timedelta(hours=1)
-        hours = min(int((end - history["ds"].min()) / pd.Timedelta(hours=1)), _TRAIN_HOURS)
-        names, values = grid(history.dropna(subset=["y"]), end, hours)
-        self.fitted = fit_ridge(names, values)
+        rhythm = self._rhythm = calendar.rhythm
+        end = history["ds"].max() + rhythm.step
+        steps = min(int((end - history["ds"].min()) / rhythm.step), rhythm.training)
+        names, values = grid(history.dropna(subset=["y"]), end, rhythm, steps=steps)
+        self.fitted = fit_ridge(names, values, rhythm)
         return self
 
     def predict_quantiles(
@@ -83,57 +84,62 @@ class SeasonalRidge:
         issue_time: pd.Timestamp,
         horizon: int = HORIZON_HOURS,
     ) -> pd.DataFrame:
-        names, values = grid(history.dropna(subset=["y"]), issue_time)
+        rhythm = self._rhythm
+        names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
         if not names or not self.fitted.weights.size:
-            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time)
-        filled, origin, steps = fill_rows(values), np.array([CONTEXT_HOURS]), np.arange(1, horizon + 1)[None, :]
-        point, scale = ridge_point(self.fitted, names, filled, origin, steps)
-        errors = self.fitted.errors[self.fitted.rows(names)][:, _block(steps[0])]
+            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
+        filled, origin, steps = fill_rows(values, rhythm.day), np.array([rhythm.context]), np.arange(1, horizon + 1)[None, :]
+        point, scale = ridge_point(self.fitted, names, filled, origin, steps, rhythm)
+        errors = self.fitted.errors[self.fitted.rows(names)][:, _block(steps[0], rhythm)]
         quantiles = within_reach(point[:, 0, :, None] + scale[:, 0, None, None] * errors, values)
-        return quantile_frame(names, quantiles, issue_time, lowest(values))
+        return quantile_frame(names, quantiles, issue_time, lowest(values), rhythm.step)
 
     def save(self, folder: Path) -> None:
         """Write `ridge.npz`."""
         folder.mkdir(parents=True, exist_ok=True)
         np.savez(folder / "ridge.npz", names=np.array(self.fitted.names, dtype=str), weights=self.fitted.weights, errors=self.fitted.errors)
 
-    def load(self, folder: Path, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's argument
+    def load(self, folder: Path, calendar: SeriesCalendar) -> Self:
         """Read what `save` wrote."""
+        self._rhythm = calendar.rhythm
         with np.load(folder / "ridge.npz", allow_pickle=False) as told:
             self.fitted = RidgeFit(tuple(map(str, told["names"])), told["weights"], told["errors"])
         return self
 
 
-def fit_ridge(names: list[str], values: Array, most_origins: int = _MOST_ORIGINS) -> RidgeFit:
-    """Weights and error quantiles from `values` (series, hours), NaN where nothing was measured."""
-    hours = values.shape[1]
-    origins = np.arange(hours - 1, _FIRST_ORIGIN - 1, -_STRIDE, dtype=np.int64)[:most_origins][::-1].copy()
-    blocks = len(_EDGES)
+def fit_ridge(names: list[str], values: Array, rhythm: Rhythm = HOURLY) -> RidgeFit:
+    """Weights and error quantiles from `values` (series, steps), NaN where nothing was measured."""
+    length, edges = values.shape[1], _edges(rhythm)
+    stride = rhythm.stride(rhythm.context // _ORIGINS_IN_CONTEXT)
+    origins = np.arange(length - 1, rhythm.shortest - 1, -stride, dtype=np.int64)[:_MOST_ORIGINS][::-1].copy()
+    blocks = len(edges)
     weights, errors = np.zeros((len(names) + 1, blocks, len(BASES) - 1)), np.zeros((len(names) + 1, blocks, len(QUANTILES)))
     if not origins.size:
         return RidgeFit(tuple(names), weights, errors)
-    filled = fill_rows(values)
+    filled = fill_rows(values, rhythm.day)
     first = np.argmax(np.isfinite(values), axis=1)
-    scale = day_rms(filled, np.array([hours]), hours)[:, 0]
-    for block, (start, end) in enumerate(zip((0, *_EDGES), _EDGES, strict=False)):
+    scale = day_rms(filled, np.array([length]), length, rhythm.day)[:, 0]
+    for block, (start, end) in enumerate(zip((0, *edges), edges, strict=False)):
         horizon = _some_horizons(start, end, origins.size)
         target = origins[:, None] + horizon - 1
-        usable = (target < hours)[None] & (origins[None, :] - _FIRST_ORIGIN >= first[:, None])[:, :, None]
-        usable &= np.isfinite(values[:, np.clip(target, 0, hours - 1)]) & (scale > 0)[:, None, None]
-        weights[:, block], errors[:, block] = _fit_block(filled, scale, origins, horizon, usable)
+        usable = (target < length)[None] & (origins[None, :] - rhythm.shortest >= first[:, None])[:, :, None]
+        usable &= np.isfinite(values[:, np.clip(target, 0, length - 1)]) & (scale > 0)[:, None, None]
+        weights[:, block], errors[:, block] = _fit_block(filled, scale, origins, horizon, usable, rhythm.day)
     return RidgeFit(tuple(names), weights, errors)
 
 
-def ridge_point(fitted: RidgeFit, names: list[str], filled: Array, origins: Index, horizon: Index) -> tuple[Array, Array]:
+def ridge_point(
+    fitted: RidgeFit, names: list[str], filled: Array, origins: Index, horizon: Index, rhythm: Rhythm = HOURLY
+) -> tuple[Array, Array]:
     """(point forecasts of shape (series, origins, horizons), scales of shape (series, origins)), in the unit of the series."""
-    scale = day_rms(filled, origins, CONTEXT_HOURS)
-    reference, departures = _departures(filled, scale, origins, horizon)
-    weights = fitted.weights[fitted.rows(names)][:, _block(horizon)]
+    scale = day_rms(filled, origins, rhythm.context, rhythm.day)
+    reference, departures = _departures(filled, scale, origins, horizon, rhythm.day)
+    weights = fitted.weights[fitted.rows(names)][:, _block(horizon, rhythm)]
     moved: Array = reference + scale[:, :, None] * np.einsum("sohk,sohk->soh", departures, weights)
     return moved, scale
 
 
-def _fit_block(filled: Array, scale: Array, origins: Index, horizon: Index, usable: np.ndarray) -> tuple[Array, Array]:
+def _fit_block(filled: Array, scale: Array, origins: Index, horizon: Index, usable: np.ndarray, day: int) -> tuple[Array, Array]:
     """Weights and error quantiles of one block of horizons, (series + 1, ...) each."""
     series, width = filled.shape[0], horizon.shape[1]
     parts = [slice(at, at + _SERIES_AT_ONCE) for at in range(0, series, _SERIES_AT_ONCE)]
@@ -144,7 +150,7 @@ def _fit_block(filled: Array, scale: Array, origins: Index, horizon: Index, usab
         count = np.maximum(trusted.sum(axis=1), 1.0)
         square, cross = np.zeros((series, weights.shape[1], weights.shape[1])), np.zeros_like(weights)
         for part in parts:
-            x, y = _rows(filled[part], scale[part], origins, horizon)
+            x, y = _rows(filled[part], scale[part], origins, horizon, day)
             weighed = x * trusted[part, :, None]
             square[part] = np.einsum("sni,snj->sij", weighed, x, optimize=True) / count[part, None, None]
             cross[part] = np.einsum("sni,sn->si", weighed, y, optimize=True) / count[part, None]
@@ -156,7 +162,7 @@ def _fit_block(filled: Array, scale: Array, origins: Index, horizon: Index, usab
         prior = (_OWN_PRIOR_ORIGINS / np.maximum(count / width, 1.0))[:, None, None] * unit
         weights = np.linalg.solve(square + prior, (cross + (prior @ common))[..., None])[..., 0]
         for part in parts:
-            x, y = _rows(filled[part], scale[part], origins, horizon)
+            x, y = _rows(filled[part], scale[part], origins, horizon, day)
             left[part] = y - np.einsum("sni,si->sn", x, weights[part])
         size = np.abs(np.where(usable.reshape(series, -1), left, np.nan))
         trusted = usable.reshape(series, -1) * np.minimum(1.0, _HUBER * _typical(size) / np.maximum(np.abs(left), 1e-12))
@@ -174,9 +180,9 @@ def _typical(size: Array) -> Array:
     return found + 1e-9
 
 
-def _rows(filled: Array, scale: Array, origins: Index, horizon: Index) -> tuple[Array, Array]:
+def _rows(filled: Array, scale: Array, origins: Index, horizon: Index, day: int) -> tuple[Array, Array]:
     """Departures of the bases and of the measured value from the reference, in scales: (series, rows, BASES - 1) and (series, rows)."""
-    reference, departures = _departures(filled, np.repeat(scale[:, None], origins.size, axis=1), origins, horizon)
+    reference, departures = _departures(filled, np.repeat(scale[:, None], origins.size, axis=1), origins, horizon, day)
     target = np.clip(origins[:, None] + horizon - 1, 0, filled.shape[1] - 1)
     gap = filled[:, target] - reference
     wanted = np.divide(gap, scale[:, None, None], out=np.zeros_like(gap), where=scale[:, None, None] > 0)
@@ -184,8 +190,8 @@ def _rows(filled: Array, scale: Array, origins: Index, horizon: Index) -> tuple[
     return departures.reshape(filled.shape[0], rows, -1), np.clip(wanted, -_FARTHEST, _FARTHEST).reshape(filled.shape[0], rows)
 
 
-def _departures(filled: Array, scale: Array, origins: Index, horizon: Index) -> tuple[Array, Array]:
-    bases = base_forecasts(filled, origins, horizon)
+def _departures(filled: Array, scale: Array, origins: Index, horizon: Index, day: int) -> tuple[Array, Array]:
+    bases = base_forecasts(filled, origins, horizon, day)
     reference = bases[..., 0]
     gap = bases[..., 1:] - reference[..., None]
     unit = scale[:, :, None, None]
@@ -200,7 +206,16 @@ def _some_horizons(start: int, end: int, origins: int) -> Index:
     return start + 1 + first + every * np.arange((end - start) // every)[None, :]
 
 
-def _block(horizon: Index) -> Index:
+def _edges(rhythm: Rhythm) -> tuple[int, ...]:
+    """Last horizons of the blocks, up to the first that reaches the longest horizon."""
+    edges = list(_EDGES)
+    while edges[-1] < rhythm.horizon:
+        edges.append(2 * edges[-1])
+    return tuple(edges[: next(at for at, edge in enumerate(edges) if edge >= rhythm.horizon) + 1])
+
+
+def _block(horizon: Index, rhythm: Rhythm) -> Index:
     """The block of every horizon; what lies beyond the last block belongs to it."""
-    found: Index = np.minimum(np.searchsorted(_EDGES, horizon), len(_EDGES) - 1)
+    edges = _edges(rhythm)
+    found: Index = np.minimum(np.searchsorted(edges, horizon), len(edges) - 1)
     return found

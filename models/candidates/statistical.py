@@ -14,11 +14,10 @@ from models.candidates.per_series import forecast_each
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid
 from models.quantile_frame import lowest, quantile_frame
+from models.rhythm import HOURLY
 
 __all__ = ["Statistical"]
 
-_DAY: Final = 24
-_WEEK: Final = 168
 _STEPS_OF_DEVIATION: Final = np.array([NormalDist().inv_cdf(q) for q in QUANTILES])
 # Smooth every third or fifth hour and interpolate: a third of the time, the same decomposition to the eye.
 _JUMPS: Final = {"seasonal_jump": 3, "low_pass_jump": 3, "trend_jump": 5}
@@ -31,7 +30,7 @@ class Statistical:
 
     - `auto-arima`: AutoARIMA without season on what remains after a decomposition into day and week. With season 24 a
       series costs two minutes, so 0.1 to 0.3 s.
-    - `auto-ets`: additive error and season (24), the better by AICc of no trend and a damped one. Multiplicative
+    - `auto-ets`: additive error and season (a day), the better by AICc of no trend and a damped one. Multiplicative
       errors explode on zeros, an undamped trend over 72 hours.
     - `mstl`: day and week seasons repeated, and simple exponential smoothing for the rest.
 
@@ -40,8 +39,10 @@ class Statistical:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._rhythm = HOURLY
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
+        self._rhythm = calendar.rhythm
         return self
 
     def predict_quantiles(
@@ -51,12 +52,12 @@ class Statistical:
         issue_time: pd.Timestamp,
         horizon: int = HORIZON_HOURS,
     ) -> pd.DataFrame:
-        names, values = grid(history.dropna(subset=["y"]), issue_time)
+        names, values = grid(history.dropna(subset=["y"]), issue_time, self._rhythm)
         with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
             # The search over orders tries some that explode or do not converge, and drops them.
             warnings.filterwarnings("ignore", message="possible convergence problem", category=UserWarning)
-            quantiles = forecast_each(self.name, names, values, horizon, self._one)
-        return quantile_frame(names, quantiles, issue_time, lowest(values))
+            quantiles = forecast_each(self.name, names, values, horizon, self._one, self._rhythm.day)
+        return quantile_frame(names, quantiles, issue_time, lowest(values), self._rhythm.step)
 
     def _one(self, _name: str, filled: Array, horizon: int) -> Array:
         fitted = self._fitted(filled)
@@ -69,11 +70,12 @@ class Statistical:
     def _fitted(self, filled: Array) -> Any:
         from statsforecast.models import MSTL, AutoARIMA, AutoETS
 
+        day, week = self._rhythm.day, self._rhythm.week
         if self.name == "auto-ets":
-            tried = [AutoETS(_DAY, model="ANA").fit(filled), AutoETS(_DAY, model="AAA", damped=True).fit(filled)]
+            tried = [AutoETS(day, model="ANA").fit(filled), AutoETS(day, model="AAA", damped=True).fit(filled)]
             return min(tried, key=lambda fitted: float(fitted.model_["aicc"]))
         rest = (
             AutoARIMA(seasonal=False, approximation=True, max_p=2, max_q=1, max_d=1) if self.name == "auto-arima" else AutoETS(model="ANN")
         )
-        seasons = [season for season in (_DAY, _WEEK) if filled.size >= 2 * season]
+        seasons = [season for season in (day, week) if season > 1 and filled.size >= 2 * season]
         return MSTL(seasons, trend_forecaster=rest, stl_kwargs=_JUMPS).fit(filled)

@@ -12,7 +12,7 @@ from headroom.vocabulary import HORIZON_BUCKETS, QUANTILE_COLUMNS
 from models.accuracy import FINAL, NAIVE_PREFIX, reliability, row_facts
 from models.engine import BacktestResult, backtest_frame
 from models.ensemble import blend
-from models.forecaster import SHORTEST_HOURS
+from models.rhythm import HOURLY
 from tests.benchmarks.recordings import DEVELOPED_ON, HOUR, Recording, read_recording
 
 UNCALIBRATED = "uncalibrated"
@@ -33,7 +33,7 @@ def windows_of(recording: Recording) -> int:
     """As many windows as the longest series allows, and at most `MOST_WINDOWS`."""
     ends = recording.series.rows.groupby("unique_id")["ds"].agg(["min", "max"])
     steps = int(((ends["max"] - ends["min"]) / HOUR).max()) + 1
-    return max(1, min(MOST_WINDOWS, (steps - SHORTEST_HOURS) // recording.horizon - LEAD_WINDOWS))
+    return max(1, min(MOST_WINDOWS, (steps - HOURLY.shortest) // recording.horizon - LEAD_WINDOWS))
 
 
 def uncalibrated(result: BacktestResult) -> pd.DataFrame:

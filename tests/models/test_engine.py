@@ -177,12 +177,32 @@ def test_an_unknown_candidate_is_refused_with_the_known_ones():
             engine(frame(), candidates=("ridge",))
 
 
-def test_another_step_than_an_hour_is_refused():
+def test_a_step_longer_than_a_day_is_refused():
     for engine in (backtested, lambda series: forecast_frame(series, horizon=HORIZON)):
-        with pytest.raises(BadInputError, match="the engine works on hourly series"):
-            engine(LongFrame(frame().rows, pd.Timedelta(minutes=5)))
+        with pytest.raises(BadInputError, match="steps of up to a day"):
+            engine(LongFrame(frame().rows, pd.Timedelta(days=7)))
 
 
 def test_a_frame_without_any_history_is_refused_with_the_reason():
     with pytest.raises(BadInputError, match="no series has the history for a window: new/web/cpu"):
         backtested(frame(rows("new/web/cpu", END, days=3)))
+
+
+FIVE = pd.Timedelta(minutes=5)
+
+
+@pytest.mark.slow
+def test_steps_of_five_minutes_are_forecast_on_their_own_grid():
+    ds = pd.date_range(end=END, periods=288 * 9, freq=FIVE, unit="us")
+    random = np.random.default_rng(3)
+    wave = 100 + 40 * np.sin(2 * np.pi * np.arange(len(ds)) / 288)
+    parts = [pd.DataFrame({"unique_id": name, "ds": ds, "y": wave * random.normal(1, 0.02, len(ds))}) for name in ("a", "b")]
+    found = backtest_frame(
+        LongFrame(pd.concat(parts, ignore_index=True), FIVE), horizon=36, windows=2, candidates=("seasonal-ridge", "lightgbm")
+    )
+    forecast = final(found)
+    assert (forecast.groupby(["unique_id", "cutoff"])["ds"].diff().dropna() == FIVE).all()
+    assert forecast.groupby(["unique_id", "cutoff"]).size().eq(36).all()
+    assert_proper(forecast)
+    error = (forecast["0.5"] - forecast["y"]).abs() / forecast["y"]
+    assert error.mean() < 0.03

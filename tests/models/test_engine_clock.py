@@ -37,7 +37,7 @@ def own_ds(clock: EngineClock) -> pd.DataFrame:
 
 
 def test_all_series_end_together():
-    clock = engine_clock(two())
+    clock = engine_clock(two(), 72)
     assert clock.end == END.tz_localize("UTC")
     assert set(clock.history.groupby("unique_id")["ds"].max()) == {clock.end - HOUR}
     assert (clock.count, clock.steps) == (2, 200)
@@ -45,18 +45,18 @@ def test_all_series_end_together():
 
 
 def test_own_time_gives_back_what_was_handed_in():
-    pd.testing.assert_frame_equal(own_ds(engine_clock(two())), two().rows)
+    pd.testing.assert_frame_equal(own_ds(engine_clock(two(), 72)), two().rows)
 
 
 def test_cutoffs_come_back_as_each_series_own():
-    clock = engine_clock(two())
+    clock = engine_clock(two(), 72)
     told = clock.own_time(pd.DataFrame({"unique_id": ["a/web/cpu", "b/db/cpu"], "cutoff": [clock.cutoff(72)] * 2, "y": [1.0, 2.0]}))
     assert told["cutoff"].tolist() == [END - 72 * HOUR, END - 122.5 * HOUR]
     assert told["y"].tolist() == [1.0, 2.0]
 
 
 def test_the_calendar_tells_the_true_hour_of_a_moved_series():
-    clock = engine_clock(two())
+    clock = engine_clock(two(), 72)
     last = pd.DatetimeIndex([clock.end - HOUR])
     assert clock.calendar.true("b/db/cpu", last)[0] == (END - 51.5 * HOUR).tz_localize("UTC")
     assert clock.calendar.true("a/web/cpu", last)[0] == clock.end - HOUR
@@ -73,13 +73,13 @@ def test_the_calendar_tells_the_true_hour_of_a_moved_series():
     ],
 )
 def test_an_event_concerns_whom_it_names(told, concerned):
-    clock = engine_clock(two(), event(END, **told))
+    clock = engine_clock(two(), 72, event(END, **told))
     assert [name for name in ("a/web/cpu", "b/db/cpu") if len(events_of_series(clock.events, name))] == concerned
 
 
 def test_an_event_falls_on_the_hours_that_a_moved_series_had_then():
     """It starts ten hours before the own end of `b/db/cpu`."""
-    clock = engine_clock(two(), event(END - 60.5 * HOUR, unique_id="b/db/cpu"))
+    clock = engine_clock(two(), 72, event(END - 60.5 * HOUR, unique_id="b/db/cpu"))
     moved = clock.history.loc[clock.history["unique_id"] == "b/db/cpu", "ds"]
     during = event_hours(clock.events, ["match"], clock.calendar.true("b/db/cpu", pd.DatetimeIndex(moved)))[:, 0]
     assert during.nonzero()[0].tolist() == [140, 141]
@@ -87,7 +87,7 @@ def test_an_event_falls_on_the_hours_that_a_moved_series_had_then():
 
 def test_an_event_is_known_from_when_it_was_announced_or_all_along():
     announced = END - 30 * HOUR
-    clock = engine_clock(two(), pd.concat([event(END), event(END, known_at=announced)], ignore_index=True))
+    clock = engine_clock(two(), 72, pd.concat([event(END), event(END, known_at=announced)], ignore_index=True))
     assert clock.events["available_at"].iloc[0] < clock.history["ds"].min() - pd.Timedelta(days=365)
     assert clock.events["available_at"].iloc[1] == announced.tz_localize("UTC")
     assert clock.events["event_id"].is_unique
@@ -96,7 +96,7 @@ def test_an_event_is_known_from_when_it_was_announced_or_all_along():
 def test_every_regressor_value_becomes_a_reading_of_its_hour():
     ds = pd.DatetimeIndex([END, END + HOUR], dtype="datetime64[us]")
     future = pd.DataFrame({"unique_id": "a/web/cpu", "ds": ds, "heat": [20.0, None], "wind": [3.0, 4.0]})
-    told = engine_clock(two(), event(END), future).events
+    told = engine_clock(two(), 72, event(END), future).events
     readings = told[told["value"].notna()]
     assert sorted(zip(readings["kind"], readings["start"], readings["value"], strict=True)) == [
         ("heat", END.tz_localize("UTC"), 20.0),
@@ -108,12 +108,23 @@ def test_every_regressor_value_becomes_a_reading_of_its_hour():
 
 def test_who_has_no_forecast_is_told_with_the_reason():
     short = LongFrame(pd.concat([rows("a/web/cpu", 200, END), rows("b/db/cpu", 40, END)], ignore_index=True), HOUR)
-    reasons = engine_clock(short).left_out({"a/web/cpu"}, 0)
+    reasons = engine_clock(short, 72).left_out({"a/web/cpu"}, 0)
     assert list(reasons) == ["b/db/cpu"]
     assert "40 measured hours" in reasons["b/db/cpu"]
-    assert "0 measured hours" in engine_clock(short).left_out({"a/web/cpu"}, 72)["b/db/cpu"]
+    assert "0 measured hours" in engine_clock(short, 72).left_out({"a/web/cpu"}, 72)["b/db/cpu"]
 
 
-def test_another_step_than_an_hour_is_refused():
-    with pytest.raises(BadInputError, match="the engine works on hourly series; average the rows to hours first"):
-        engine_clock(LongFrame(two().rows, pd.Timedelta(minutes=5)))
+def test_a_step_of_five_minutes_counts_its_own_steps():
+    rows = two().rows
+    minutes = rows.assign(
+        ds=rows.groupby("unique_id")["ds"].transform("max")
+        - (rows.groupby("unique_id").cumcount(ascending=False)) * pd.Timedelta(minutes=5)
+    )
+    clock = engine_clock(LongFrame(minutes, pd.Timedelta(minutes=5)), 36)
+    assert clock.rhythm.day == 288
+    assert clock.cutoff(36) == clock.end - pd.Timedelta(hours=3)
+
+
+def test_a_step_longer_than_a_day_is_refused():
+    with pytest.raises(BadInputError, match="steps of up to a day; aggregate or spread the rows first"):
+        engine_clock(LongFrame(two().rows, pd.Timedelta(days=7)), 8)

@@ -11,7 +11,7 @@ from models.hourly_grid import fill_gaps, grid, unservable
 
 def test_every_value_lands_on_its_hour_and_nothing_at_or_after_the_end_is_taken():
     history = rhythm(days=10)
-    names, values = grid(history, CUTOFF, hours=48)
+    names, values = grid(history, CUTOFF, steps=48)
     assert names == ["r/edge/cpu"]
     expected = history[(history["ds"] >= CUTOFF - 48 * HOUR) & (history["ds"] < CUTOFF)]["y"]
     np.testing.assert_array_equal(values[0], expected)
@@ -20,7 +20,7 @@ def test_every_value_lands_on_its_hour_and_nothing_at_or_after_the_end_is_taken(
 def test_a_missing_hour_is_nan_and_takes_the_day_before():
     history = rhythm(days=10)
     gone = CUTOFF - 5 * HOUR
-    _, values = grid(history[history["ds"] != gone], CUTOFF, hours=72)
+    _, values = grid(history[history["ds"] != gone], CUTOFF, steps=72)
     assert np.flatnonzero(np.isnan(values[0])).tolist() == [67]
     assert fill_gaps(values[0])[67] == values[0][43]
 

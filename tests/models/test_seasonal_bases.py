@@ -23,14 +23,14 @@ def test_on_a_ramp_every_base_reads_the_hours_it_names():
             "day_1": 681,
             "last_1": 699,
             "last_3": 698,
-            "last_24": 687.5,
-            "last_168": 615.5,
+            "last_day": 687.5,
+            "last_week": 615.5,
             "day_3": 681 - 24,
             "day_7": 681 - 3 * 24,
             "week_1": 561,
             "week_2": 561 - WEEK / 2,
             "week_4": 561 - 1.5 * WEEK,
-            "week_1_moved_by_24": 561 + WEEK,
+            "week_1_moved_by_day": 561 + WEEK,
             "week_1_moved_by_3": 561 + WEEK,
             "day_1_moved_by_3": 681 + 24,
         }
@@ -53,8 +53,8 @@ def test_without_a_week_the_days_stand_in_and_nothing_is_moved():
     found = bases(np.arange(200.0), 100, 10)
     assert found["day_3"] == 61
     assert found["day_7"] == 49
-    assert {found[name] for name in ("week_1", "week_2", "week_4", "week_1_moved_by_24", "week_1_moved_by_3")} == {49}
-    assert found["last_168"] == np.arange(100).mean()
+    assert {found[name] for name in ("week_1", "week_2", "week_4", "week_1_moved_by_day", "week_1_moved_by_3")} == {49}
+    assert found["last_week"] == np.arange(100).mean()
 
 
 def test_without_a_day_the_nearest_known_hour_stands_in():
