@@ -2,12 +2,13 @@
 ### Learn from usage
 
 **What.** Joins forecasts and plans with what was really used: error by horizon, coverage, unmet demand, cost. Updates the
-calibration offsets, flags anomalies, and asks for retraining when the forecasts drift.
+calibration offsets, flags anomalies, and asks for retraining when the forecasts drift. Then rewards the parameters that trainings
+chose, once their first day in service is over.
 
 **When.** When a later hour's metrics arrive; by hand for any past hour.
 
 **In.** `forecasts`, `plans`, `metrics`, `events`. **Out.** `outcomes`, `calibration`, `anomalies`; the asset `outcomes`, and
-`retraining-requested` on drift.
+`retraining-requested` on drift; rewards in the tuning log (`HEADROOM_DATABASE_URL`).
 
 **When it fails.** Clear the task; it recomputes the same rows. Runbook: docs/runbooks/drift.md.
 """
@@ -53,7 +54,20 @@ def learn_from_usage() -> None:
             raise AirflowSkipException("The forecasts hold: no retraining needed")
         yield Metadata(RETRAINING, asset_extra(run_issue_time(), reason=report["reason"]))
 
-    request_retraining(learn())
+    @task
+    def reward_tuning() -> dict[str, Any]:
+        from dataclasses import asdict
+
+        from headroom.runtime import Runtime
+        from models.tuning.trainings import reward_trainings
+
+        run = Runtime.open()
+        frozen = run.settings.forecasting.tuning == "frozen"
+        return asdict(reward_trainings(run.settings, run.lake, run.home.database_url, issue_time=run_issue_time(), frozen=frozen))
+
+    learnt = learn()
+    request_retraining(learnt)
+    learnt >> reward_tuning()
 
 
 learn_from_usage()

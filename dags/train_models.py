@@ -64,7 +64,10 @@ def train_models() -> None:
         context, run = get_current_context(), Runtime.open()
         params, run_id = context["params"], context["dag_run"].run_id
         options = TrainingOptions(**{name: params[name] for name in ("history_days", "candidates", "shards", "promote")})
-        made = plan_training(run.settings, run.lake, run.home.work, issue_time=run_issue_time(), run_id=run_id, options=options)
+        log = run.home.database_url
+        made = plan_training(
+            run.settings, run.lake, run.home.work, issue_time=run_issue_time(), run_id=run_id, options=options, tuning_url=log
+        )
         return [{"folder": str(made.folder), "shard": shard} for shard in made.shards]
 
     @task(map_index_template="{{ shard_name }}")

@@ -76,7 +76,10 @@ def train(
     chosen = {"candidates": candidate} if candidate else {}
     options = TrainingOptions(history_days=history_days, promote=promote, **chosen)  # type: ignore[arg-type]
     run_id = f"cli-{issue:%Y-%m-%dT%H}"
-    planned = plan_training(opened.settings, opened.lake, opened.home.work, issue_time=issue, run_id=run_id, options=options)
+    log = opened.home.database_url
+    planned = plan_training(
+        opened.settings, opened.lake, opened.home.work, issue_time=issue, run_id=run_id, options=options, tuning_url=log
+    )
     for shard in planned.shards:
         with console.status(f"backtesting {shard}"):
             backtest_shard(planned.folder, shard)
@@ -160,12 +163,16 @@ def apply(
 
 
 def learn(as_of: AsOf = None) -> None:
-    """Judge past forecasts and plans by what was really used; update calibration; look for drift and anomalies."""
+    """Judge past forecasts and plans by what was really used; update calibration; look for drift and anomalies; reward the tuner."""
     from headroom.runtime import Runtime
     from models.learning import learn_from_usage
+    from models.tuning.trainings import reward_trainings
 
-    opened = Runtime.open()
-    open_console().print(learn_from_usage(opened.settings, opened.lake, issue_time=_issue(as_of)), highlight=False)
+    console, opened, issue = open_console(), Runtime.open(), _issue(as_of)
+    console.print(learn_from_usage(opened.settings, opened.lake, issue_time=issue), highlight=False)
+    frozen = opened.settings.forecasting.tuning == "frozen"
+    tuned = reward_trainings(opened.settings, opened.lake, opened.home.database_url, issue_time=issue, frozen=frozen)
+    console.print(tuned, highlight=False)
 
 
 def report(as_of: Annotated[str | None, typer.Option("--as-of", help="Issue time. Default: the last one scored.")] = None) -> None:

@@ -46,6 +46,7 @@ def examine(home: Home | None = None) -> list[Finding]:
     except HeadroomError as error:
         return [*findings, Finding("settings", False, str(error), f"edit {home.capacity_file}")]
     findings.append(Finding("settings", True, f"{home.capacity_file}: {len(settings.series)} series in {len(settings.regions)} regions"))
+    findings.append(Finding("self-tuning", True, f"{settings.forecasting.tuning} (forecasting.tuning)"))
     for check in (_sources, _calendars, _lake, _database, _mlflow, _airflow, _cloud):
         findings.extend(check(home, settings))
     return findings

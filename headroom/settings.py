@@ -1,7 +1,7 @@
 """`capacity.yaml`: what the owner of the services decides. Secrets never live here.
 
 Regions, services and policy are described in `headroom.settings_services`, sources and calendars in
-`headroom.settings_sources`; this module puts them together, checks what spans them, and words the errors.
+`headroom.settings_sources`, forecasting in `headroom.settings_forecasting`; this module puts them together, checks what spans them, and words the errors.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from headroom.errors import SettingsError
+from headroom.settings_forecasting import Forecasting
 from headroom.settings_services import Cloud, Policy, Region, RegionName, Service, ServiceName, Strict
 from headroom.settings_sources import EventSource, MetricSource
 from headroom.vocabulary import SeriesId
@@ -34,6 +35,7 @@ class Settings(Strict):
     metrics: list[MetricSource] = Field(min_length=1, description="where measurements come from")
     calendars: list[EventSource] = Field(default=[], description="where events come from")
     policy: Policy = Policy()
+    forecasting: Forecasting = Forecasting()
     cloud: Cloud
 
     @model_validator(mode="after")

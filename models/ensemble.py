@@ -9,10 +9,12 @@ series alone. Few windows tell luck from skill badly, so a series' weights are d
 
 and the result in the same way towards equal weights of all candidates that are no naive (n1 = `_EQUAL_WINDOWS`), which are hard to beat when
 windows are few; a candidate whose loss on the series is above `_FAR_WORSE` times the better naive's is left out there. The naives are candidates like any other: where nothing beats them, most of the weight is theirs.
+Both n0 and n1 are multiplied by s / (1 - s), with s the *shrinkage* of the series, between 0 and 1 and 0.5 unless told otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -29,6 +31,7 @@ _KEYS: Final = ["unique_id", "cutoff", "ds"]
 _STEPS: Final = 10
 _PRIOR_WINDOWS: Final = 6.0
 _EQUAL_WINDOWS: Final = 4.0
+_SHRINKAGE: Final = 0.5
 _FAR_WORSE: Final = 2.0
 _TRIM: Final = 0.2
 # Weights below this are not worth running a candidate for.
@@ -42,13 +45,17 @@ def segment_of(unique_ids: pd.Series[str]) -> pd.Series[str]:
     return unique_ids.str.rpartition("/")[2].where(unique_ids.str.contains("/"), "*")
 
 
-def ensemble_weights(oof: pd.DataFrame) -> pd.DataFrame:
+def ensemble_weights(oof: pd.DataFrame, shrinkage: Mapping[str, float] | None = None) -> pd.DataFrame:
     """Weights (index unique_id, a column per candidate, rows add up to 1) from out-of-fold rows.
 
     A candidate that left out hours of a series which another one forecast has no weight there.
 
+    Args:
+        oof: see `models.backtest.backtest`.
+        shrinkage: unique_id -> how far its weights are drawn away from its own windows, above 0 and below 1; 0.5 where none is given.
+
     Raises:
-        BadInputError: when `oof` is empty or holds no seasonal naive.
+        BadInputError: when `oof` is empty or holds no seasonal naive, or a shrinkage is not between 0 and 1.
     """
     if oof.empty:
         raise BadInputError("the backtest has no rows: no series had enough history at any cutoff; take more history or fewer windows")
@@ -62,8 +69,9 @@ def ensemble_weights(oof: pd.DataFrame) -> pd.DataFrame:
     segments = pd.factorize(segment_of(pd.Series(series)))[0]
     shared = _greedy(truth, quantiles, starts, served, floor, segments)
     windows = oof.groupby("unique_id")["cutoff"].nunique().reindex(series).to_numpy(dtype=float)[:, None]
-    mixed = (windows * own + _PRIOR_WINDOWS * shared) / (windows + _PRIOR_WINDOWS)
-    mixed = (windows * mixed + _EQUAL_WINDOWS * _equal(names, losses, floor)) / (windows + _EQUAL_WINDOWS)
+    prior, equal = (_odds(series, shrinkage or {}) * count for count in (_PRIOR_WINDOWS, _EQUAL_WINDOWS))
+    mixed = (windows * own + prior * shared) / (windows + prior)
+    mixed = (windows * mixed + equal * _equal(names, losses, floor)) / (windows + equal)
     mixed = np.where(served, mixed, 0.0)
     mixed = np.where(mixed < _LEAST_WEIGHT, 0.0, mixed)
     empty = mixed.sum(axis=1) == 0
@@ -110,6 +118,16 @@ def _trimmed_mean(values: npt.NDArray[np.float64], shares: npt.NDArray[np.float6
     inner = np.clip(np.minimum(upto, 1.0 - _TRIM) - np.maximum(upto - share, _TRIM), 0.0, None)
     mean: npt.NDArray[np.float64] = (ordered * inner).sum(axis=0) / inner.sum(axis=0)
     return np.sort(mean, axis=-1)
+
+
+def _odds(series: list[str], shrinkage: Mapping[str, float]) -> npt.NDArray[np.float64]:
+    """The factor s / (1 - s) of every series, of shape (series, 1)."""
+    share = np.array([shrinkage.get(name, _SHRINKAGE) for name in series])
+    if not ((share > 0) & (share < 1)).all():
+        wrong = int((~((share > 0) & (share < 1))).argmax())
+        raise BadInputError(f"shrinkage {share[wrong]} of {series[wrong]}: expected a share above 0 and below 1, for example 0.5")
+    odds: npt.NDArray[np.float64] = (share / (1.0 - share))[:, None]
+    return odds
 
 
 def _equal(names: list[str], losses: npt.NDArray[np.float64], floor: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -20,6 +20,7 @@ from models.ensemble import blend
 from models.judging import floor_rows, score_rows
 from models.selection import Selection, select
 from models.training_plan import TrainingPlan
+from models.tuning.arm_losses import arm_losses
 
 __all__ = ["Fitted", "fit_chosen"]
 
@@ -37,6 +38,7 @@ class Fitted:
         score: mean over series of the pinball loss of `judged` over the floor's.
         model: fitted on all history.
         folder: where `model` is saved.
+        arms: what every arm of the tuner would have come to on the late windows (see `models.tuning.arm_losses`).
     """
 
     selection: Selection
@@ -47,12 +49,13 @@ class Fitted:
     score: float
     model: DemandModel
     folder: Path
+    arms: pd.DataFrame
 
 
 def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
     """Select, calibrate and fit; a model that was fitted for this plan before is opened instead of fitted again."""
     early, late = split_windows(oof, plan.options.calibration_windows)
-    selection = select(early)
+    selection = select(early, plan.weight_shrinkage)
     weights = _for_every_series(plan, selection, late)
     own, floor = blend(late, weights), floor_rows(oof, late)
     calibration = fit_calibration(own)
@@ -76,13 +79,14 @@ def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
         score=score_rows(floor, own),
         model=DemandModel.load(folder),
         folder=folder,
+        arms=arm_losses(early, late, floor) if plan.tuning else pd.DataFrame(),
     )
 
 
 def _for_every_series(plan: TrainingPlan, selection: Selection, late: pd.DataFrame) -> pd.DataFrame:
     """A series too young for the early windows is weighed on the late ones; one too young for those repeats its last day."""
     young = late[~late["unique_id"].isin(selection.weights.index)]
-    tables = [selection.weights] + ([select(young).weights] if len(young) else [])
+    tables = [selection.weights] + ([select(young, plan.weight_shrinkage).weights] if len(young) else [])
     trained = sorted({series for shard in plan.shards.values() for series in shard.series})
     known = pd.concat(tables).reindex(trained).fillna(0.0)
     known.loc[known.sum(axis=1) == 0, NAIVES[0]] = 1.0

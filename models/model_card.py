@@ -15,6 +15,7 @@ from models.gate_guards import Verdict
 from models.registry import MODEL_NAME
 from models.training_pictures import segment_weights
 from models.training_plan import TrainingPlan
+from models.tuning.arm_losses import arm_summary
 
 __all__ = ["model_card"]
 
@@ -37,6 +38,7 @@ def model_card(
         _gate(decision, verdicts),
         _data(plan),
         _weights(fitted.weights),
+        *([_tuning(plan, fitted)] if plan.tuning else []),
         f"## Quality\n\nOn {len(judged)} window{'s' if len(judged) > 1 else ''} of {HORIZON_HOURS} h from {pd.Timestamp(judged[0]):%Y-%m-%d %H:%M} UTC, which selected "
         "nothing. Score: mean over series of the pinball loss over the better seasonal naive's (below 1 is better). WQL: mean over series. "
         "Coverage: after a calibration on the windows before.",
@@ -70,6 +72,18 @@ def _weights(weights: pd.DataFrame) -> str:
         [str(segment), *(f"{row[name]:.0%}".replace("%", " %") for name in used)] for segment, row in shares.head(_MOST_ROWS).iterrows()
     ]
     return "## Candidates and their mean weights\n\n" + _table(["segment", *used], rows)
+
+
+def _tuning(plan: TrainingPlan, fitted: Fitted) -> str:
+    head = (
+        "## Self-tuning\n\nHow far a series' weights are drawn away from its own windows was chosen per series, from the loss that earlier choices turned out to have "
+        "(`docs/runbooks/training.md`). The score is that of the table below, before calibration; the regret is what it exceeds that of the best arm for all by."
+    )
+    rows = [
+        [row["choice"], str(row["series"]), f"{row['score']:.4f}", f"{row['regret']:+.4f}"]
+        for row in arm_summary(fitted.arms, plan.tuning).to_dict("records")
+    ]
+    return head + "\n\n" + _table(["choice", "series that chose it", "score", "regret"], rows)
 
 
 def _quality(fitted: Fitted, calibrated: pd.DataFrame) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,13 +36,17 @@ class Selection:
     score_vs_best_naive: float
 
 
-def select(oof: pd.DataFrame) -> Selection:
+def select(oof: pd.DataFrame, shrinkage: Mapping[str, float] | None = None) -> Selection:
     """Ensemble weights of every series, from out-of-fold rows.
+
+    Args:
+        oof: see `models.backtest.backtest`.
+        shrinkage: see `models.ensemble.ensemble_weights`.
 
     Raises:
         BadInputError: when no naive is in `oof`, or `oof` has no rows.
     """
-    weights = ensemble_weights(oof)
+    weights = ensemble_weights(oof, shrinkage)
     both = pd.concat([oof, blend(oof, weights).assign(candidate=BLEND)], ignore_index=True)
     return Selection(weights=weights, leaderboard=leaderboard(oof, weights), score_vs_best_naive=ratio_to_best_naive(both, BLEND))
 

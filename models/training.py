@@ -36,6 +36,7 @@ from models.registry import ModelVersion
 from models.review_record import record_review
 from models.tracking import Training, log_training
 from models.training_plan import TrainingOptions, TrainingPlan, folder_name, load_plan, make_plan, write_atomically
+from models.tuning.trainings import choose_for_training
 
 __all__ = ["TrainingOptions", "TrainingPlan", "TrainingResult", "backtest_shard", "finish_training", "plan_training"]
 
@@ -78,28 +79,42 @@ class TrainingResult:
 
 
 def plan_training(
-    settings: Settings, lake: Lake, work: Path, *, issue_time: pd.Timestamp, run_id: str, options: TrainingOptions | None = None
+    settings: Settings,
+    lake: Lake,
+    work: Path,
+    *,
+    issue_time: pd.Timestamp,
+    run_id: str,
+    options: TrainingOptions | None = None,
+    tuning_url: str | None = None,
 ) -> TrainingPlan:
     """Freeze history and events as known at `issue_time` under `work/training/<run_id>`, and decide windows and shards.
 
     Repeating it with the same facts finds the same plan; with other facts (new rows, other options) it makes a new one.
 
+    Args:
+        tuning_url: database of the tuning log, which is asked for the parameters of every series; None takes the defaults.
+
     Raises:
         BadInputError: when no series has enough history.
+        UnavailableError: when the lake or the tuning log does not answer.
     """
     options = options or TrainingOptions()
     start = issue_time - pd.Timedelta(days=options.history_days)
-    history = hourly_demand(lake, settings, start=start, end=issue_time, as_of=issue_time)
+    history = hourly_demand(lake, settings, start=start, end=issue_time, as_of=issue_time).dropna(subset=["y"])
+    frozen = settings.forecasting.tuning == "frozen"
+    tuning = choose_for_training(tuning_url, history, issue_time=issue_time, frozen=frozen) if tuning_url and len(history) else {}
     events = lake.versions("events", start=start - _EVENTS_BEFORE, end=issue_time + _EVENTS_AFTER)
     plan = make_plan(
         work / "training" / folder_name(run_id),
         run_id=run_id,
         issue_time=issue_time,
-        history=history.dropna(subset=["y"]).reset_index(drop=True),
+        history=history.reset_index(drop=True),
         events=events[events["available_at"] <= issue_time].reset_index(drop=True),
         series=[str(series) for series in settings.series],
         calendar=SeriesCalendar.from_settings(settings),
         options=options,
+        tuning=tuning,
     )
     if plan.missing:
         _LOG.warning("no history for %s: left out of this training", ", ".join(plan.missing))

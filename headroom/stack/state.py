@@ -17,7 +17,7 @@ __all__ = ["prepare_state"]
 
 
 def prepare_state(home: Home, environment: Mapping[str, str]) -> None:
-    """Migrate the databases of Airflow and MLflow, create ledger, promotion log and lake.
+    """Migrate the databases of Airflow and MLflow, create ledger, promotion log, tuning log and lake.
 
     Migrations run before any task, because two tasks that meet a fresh database race its migration. They are skipped
     when the same versions have already migrated this state.
@@ -56,10 +56,12 @@ def _create_tables(home: Home) -> None:
 
     from infra.ledger_tables import create_tables as create_ledger
     from models.promotion_log import create_tables as create_promotions
+    from models.tuning.store import create_tables as create_tuning
 
     engine = create_engine(home.database_url)
     create_ledger(engine)
     create_promotions(engine)
+    create_tuning(engine)
     engine.dispose()
     Lake(home.lake_uri).create()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["ARMS", "DEFAULT_ARM", "Tuning"]
+__all__ = ["ARMS", "DEFAULT_ARM", "TRAINING_ARMS", "Tuning", "TuningChoice"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,19 @@ class Tuning:
     changepoint_prior_scale: float
 
 
+@dataclass(frozen=True)
+class TuningChoice:
+    """What a training is told about one series.
+
+    Attributes:
+        arm: name of the preset.
+        tuning: its values.
+    """
+
+    arm: str
+    tuning: Tuning
+
+
 # The default is what the candidates do when nobody tunes them. The others differ from it in the direction that their name says; few of
 # them, because every arm must be tried before it can be dismissed.
 ARMS: Final[dict[str, Tuning]] = {
@@ -40,3 +53,7 @@ ARMS: Final[dict[str, Tuning]] = {
     "agile": Tuning(14, 3.0, 0.6, 0.7, 0.5),
 }
 DEFAULT_ARM: Final = next(iter(ARMS))
+# What a training offers: it takes the weight shrinkage alone, and arms that differ in anything else would be one arm under two names.
+TRAINING_ARMS: Final[dict[str, Tuning]] = {
+    name: replace(ARMS[DEFAULT_ARM], weight_shrinkage=share) for name, share in {DEFAULT_ARM: 0.5, "own": 0.2, "shared": 0.8}.items()
+}

@@ -67,7 +67,7 @@ def realised_rewards(outcomes: pd.DataFrame, horizon_hours: int = HORIZON_HOURS)
     series = rows.groupby(["segment", "issue_time", "unique_id"]).agg(
         pinball=("pinball", "sum"), naive=("naive_pinball", "sum"), hours=("ds", "nunique")
     )
-    own, naive = series["pinball"].to_numpy(), series["naive"].to_numpy()
+    own, naive = series["pinball"].to_numpy(dtype=float), series["naive"].to_numpy(dtype=float)
     ratio = np.divide(own, naive, out=np.where(own > 0, np.inf, 1.0), where=naive > 0)
     judged = series.assign(ratio=ratio, reward=reward_of(own, naive)).groupby(["segment", "issue_time"])
     found = judged.agg(ratio=("ratio", "mean"), hours=("hours", "sum"), series=("hours", "size"), reward=("reward", "mean"))

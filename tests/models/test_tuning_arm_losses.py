@@ -1,0 +1,112 @@
+"""What self-tuning is worth: the loss of every arm on windows that chose nothing, and the regret against the best fixed one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from long_frames import CUTOFF, HOUR
+from small_world import ISSUE, Installation, demand, store
+
+from headroom.errors import BadInputError
+from headroom.vocabulary import QUANTILE_COLUMNS
+from models.ensemble import ensemble_weights
+from models.judging import floor_rows
+from models.model_card import model_card
+from models.training import TrainingOptions, backtest_shard, finish_training, plan_training
+from models.tuning.arm_losses import arm_losses, arm_summary
+from models.tuning.arms import TRAINING_ARMS, TuningChoice
+
+NAIVE = "seasonal-naive-24"
+
+
+def oof(errors: dict[str, dict[str, float]], windows: range = range(2)) -> pd.DataFrame:
+    """Rows whose every quantile misses the truth, 100, by `errors[candidate][series]`, in windows that are all alike."""
+    rows = pd.DataFrame(
+        [(name, series, window, hour) for name, own in errors.items() for series in own for window in windows for hour in range(72)],
+        columns=["candidate", "unique_id", "window", "hour"],
+    )
+    miss = [errors[name][series] for name, series in zip(rows["candidate"], rows["unique_id"], strict=True)]
+    cutoff = CUTOFF + rows["window"] * 72 * HOUR
+    quantiles = dict.fromkeys(QUANTILE_COLUMNS, 100.0 + np.array(miss))
+    return rows.assign(cutoff=cutoff, ds=cutoff + rows["hour"] * HOUR, y=100.0, horizon=rows["hour"] + 1, seconds=0.1, **quantiles)
+
+
+# "a" is best forecast by mstl, the others by flair.
+FIELD = {
+    NAIVE: dict.fromkeys("abcd", 9.0),
+    "mstl": {"a": 1.0, "b": 7.0, "c": 7.0, "d": 7.0},
+    "flair": {"a": 7.0, "b": 1.0, "c": 1.0, "d": 1.0},
+}
+
+
+def test_more_shrinkage_draws_a_series_away_from_its_own_windows() -> None:
+    weight = [ensemble_weights(oof(FIELD), {"a": share}).loc["a", "mstl"] for share in (0.01, 0.2, 0.5)]
+    assert weight[0] > weight[1] > weight[2]
+    assert weight[0] > 0.9
+    assert weight[2] < 0.5
+
+
+def test_shrinkage_of_one_series_moves_no_other_and_a_half_is_the_default() -> None:
+    plain = ensemble_weights(oof(FIELD))
+    pd.testing.assert_frame_equal(ensemble_weights(oof(FIELD), {"a": 0.9}).drop("a"), plain.drop("a"))
+    pd.testing.assert_frame_equal(ensemble_weights(oof(FIELD), dict.fromkeys("abcd", 0.5)), plain)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan")])
+def test_a_shrinkage_that_is_no_share_is_refused(share: float) -> None:
+    with pytest.raises(BadInputError, match="of b: expected a share above 0 and below 1"):
+        ensemble_weights(oof(FIELD), {"b": share})
+
+
+def test_regret_is_the_distance_to_the_best_arm_for_all() -> None:
+    early, late = oof(FIELD), oof(FIELD, range(2, 3))
+    losses = arm_losses(early, late, floor_rows(pd.concat([early, late]), late))
+    assert list(losses.columns) == list(TRAINING_ARMS)
+    assert losses.loc["a"].idxmin() == "own"
+    tuning = {name: TuningChoice("own" if name == "a" else "shared", TRAINING_ARMS["shared"]) for name in "abcd"}
+    table = arm_summary(losses, tuning).set_index("choice")
+    fixed = losses.mean()
+    picked = [losses.loc[name, choice.arm] for name, choice in tuning.items()]
+    assert table.loc["as tuned", "regret"] == pytest.approx(np.mean(picked) - fixed.min())
+    assert table.loc[f"{fixed.idxmin()} for all", "regret"] == pytest.approx(0.0)
+    assert table.loc["best of each series", "regret"] <= 0
+    assert table["series"].to_dict() == {
+        "as tuned": 4,
+        "default for all": 0,
+        "own for all": 1,
+        "shared for all": 3,
+        "best of each series": 4,
+    }
+
+
+def test_without_series_to_compare_there_is_no_table() -> None:
+    assert arm_summary(pd.DataFrame(columns=list(TRAINING_ARMS), dtype=float), {}).empty
+
+
+@pytest.mark.slow
+def test_a_tuned_training_takes_the_shrinkage_and_its_card_states_the_regret(
+    migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Installation(Path(shutil.copytree(migrated, tmp_path / "home")))
+    store(made.lake, pd.concat([demand(name, ISSUE - pd.Timedelta(days=28), 28 * 24, noise=0.1) for name in made.series]))
+    options = TrainingOptions(history_days=28, candidates=("flair",), promote="never", windows=2)
+    url = made.home.database_url
+    plan = plan_training(made.settings, made.lake, made.home.work, issue_time=ISSUE, run_id="t", options=options, tuning_url=url)
+    frames = [
+        pd.read_parquet(plan.path(f"oof-{shard}", ".parquet")) for shard in plan.shards if not backtest_shard(plan.folder, shard)["failed"]
+    ]
+    cards: list[str] = []
+    monkeypatch.setattr("models.training.model_card", lambda *given, **named: cards.append(model_card(*given, **named)) or cards[-1])
+    finish_training(made.settings, made.lake, made.home, plan.folder)
+    assert "## Self-tuning" in cards[0]
+    assert "| as tuned | 3 |" in cards[0]
+    rows = pd.concat(frames)
+    early = rows[rows["cutoff"] == plan.cutoffs[0]]
+    tuned = ensemble_weights(early, plan.weight_shrinkage)
+    saved = pd.read_json(next(plan.folder.glob("model-*/model.json")), typ="series")["weights"]
+    for series in made.series:
+        assert saved[series] == pytest.approx({name: share for name, share in tuned.loc[series].items() if share > 0})
