@@ -35,7 +35,14 @@ _OVER: Final = _DAY + HORIZON_HOURS * _HOUR
 GIVEN_UP: Final = pd.Timedelta(days=21)
 _ASKED: Final = 50
 _TIME: Final = "datetime64[us, UTC]"
-_OUTCOME: Final[dict[str, Any]] = {"segment": str, "unique_id": str, "issue_time": _TIME, "ds": _TIME, "pinball": float, "naive_pinball": float}
+_OUTCOME: Final[dict[str, Any]] = {
+    "segment": str,
+    "unique_id": str,
+    "issue_time": _TIME,
+    "ds": _TIME,
+    "pinball": float,
+    "naive_pinball": float,
+}
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def test_anchors_and_merges_of_yaml_work() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected keys regions, services, metrics, calendars, policy, cloud at the top level, got NoneType"),
+        ("", "expected keys regions, services, metrics, calendars, policy, forecasting, cloud at the top level, got NoneType"),
         ("- a", "at the top level, got list"),
         ("a: [", "not valid YAML: .*line 1"),
     ],
