@@ -95,9 +95,9 @@ def _offset(score: Array, weights: Array, groups: _Codes, windows: Array, place:
     if not _RARE[place]:
         return found
     start = _weighted_quantile(value, weight, group, np.full(len(windows), 1.0 - _TAIL_SHARE))
-    beyond = value > start[group]
-    total = np.bincount(group[beyond], weights=weight[beyond], minlength=len(windows))
-    excess = np.bincount(group[beyond], weights=(weight * (value - start[group]))[beyond], minlength=len(windows))
+    above = np.clip(value - start[group], 0.0, None)
+    total = np.bincount(group, weights=weight * (above > 0), minlength=len(windows))
+    excess = np.bincount(group, weights=weight * above, minlength=len(windows))
     mean = np.divide(excess, total, out=np.zeros_like(excess), where=total > 0)
     reach: Array = np.maximum(found, start + mean * np.log(_TAIL_SHARE / left_out))
     return reach

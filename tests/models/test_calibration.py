@@ -144,3 +144,9 @@ def test_without_offsets_nothing_changes():
     pd.testing.assert_frame_equal(Calibration.none().apply(forecast), forecast)
     flat = forecast.assign(**dict.fromkeys(QUANTILE_COLUMNS, 0.0))
     assert fit_calibration(flat).offsets.empty  # a forecast of nothing has no width to measure in
+
+
+def test_forecasts_that_are_off_by_the_same_everywhere_are_calibrated_too():
+    forecast = forecasts(100, seed=1)
+    exact = fit_calibration(forecast.assign(y=forecast["0.5"]))
+    assert (exact.offsets.loc[exact.offsets["quantile"].isin(["0.9", "0.95", "0.99"]), "offset"] < 0).all()
