@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,7 @@ Future = Annotated[
 Horizon = Annotated[int, typer.Option(help="Steps ahead.", min=1)]
 Freq = Annotated[str | None, typer.Option(help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")]
 Candidates = Annotated[str | None, typer.Option(help="Only these candidates, for example mstl,lightgbm. Default: what the engine chooses.")]
+Jobs = Annotated[int | None, typer.Option(help="Processes at most. Default: one per core.", min=1)]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same forecast.", min=0)]
 
 
@@ -47,6 +49,7 @@ def backtest(
     windows: Annotated[int, typer.Option(help="Windows per series: its last non-overlapping horizons.", min=1)] = 3,
     freq: Freq = None,
     candidates: Candidates = None,
+    jobs: Jobs = None,
     seed: Seed = 0,
 ) -> None:
     """Forecast the last windows of a file from what lay before them, and say how good that was.
@@ -74,6 +77,7 @@ def backtest(
             future=regressors,
             seed=seed,
             progress=progress,
+            jobs=jobs or _cores(),
         )
     judgement = judge(result, series, horizon=horizon, windows=windows)
     page = write_backtest(judgement, output)
@@ -89,6 +93,7 @@ def forecast(
     horizon: Horizon = 72,
     freq: Freq = None,
     candidates: Candidates = None,
+    jobs: Jobs = None,
     seed: Seed = 0,
 ) -> None:
     """Train, select, calibrate and forecast every series of a file in one go.
@@ -115,6 +120,7 @@ def forecast(
             future=regressors,
             seed=seed,
             progress=progress,
+            jobs=jobs or _cores(),
         )
     _print_left_out(console, result.left_out)
     if result.forecasts.empty:
@@ -123,6 +129,11 @@ def forecast(
     table = output.suffix.lower() == ".parquet"
     write_whole(output, lambda path: rows.to_parquet(path, index=False) if table else rows.to_csv(path, index=False))
     console.print(f"{rows['unique_id'].nunique():,} series, {horizon} steps ahead: {output}", highlight=False, soft_wrap=True)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_folder(output: Path) -> None:

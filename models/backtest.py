@@ -9,6 +9,7 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS
+from models.anomaly_doubt import believed
 from models.candidates import create
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import recent, unservable
@@ -36,17 +37,21 @@ def backtest_cutoffs(
 
 
 def split_windows(oof: pd.DataFrame, calibration_windows: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(rows to select on, rows to calibrate on): the last `calibration_windows` cutoffs calibrate, the earlier ones select.
+    """(rows to select on, rows to calibrate on): cutoffs are dealt out in turn, the newest to the selection.
+
+    So both see the newest demand, and no window serves both. When calibration takes more than every other window, it takes the oldest of
+    the rest.
 
     Raises:
         BadInputError: when no cutoff would be left to select on.
     """
-    cutoffs = sorted(oof["cutoff"].unique())
+    cutoffs = sorted(oof["cutoff"].unique(), reverse=True)
     if len(cutoffs) <= calibration_windows:
         raise BadInputError(
             f"{len(cutoffs)} backtest windows leave none to select on beside {calibration_windows} to calibrate on; add windows"
         )
-    late = oof["cutoff"].isin(cutoffs[len(cutoffs) - calibration_windows :])
+    in_turn = [*cutoffs[1::2], *cutoffs[2::2][::-1]]
+    late = oof["cutoff"].isin(in_turn[:calibration_windows])
     return oof[~late].reset_index(drop=True), oof[late].reset_index(drop=True)
 
 
@@ -63,7 +68,8 @@ def backtest(
     """Out-of-fold quantiles (`OOF_COLUMNS`) of every candidate, series and cutoff; hours without a measurement are left out.
 
     At a cutoff a candidate sees history before it and events with `available_at` up to it, nothing else. Hand in every version of
-    an event, so that an early cutoff sees the early one. A series that cannot be served at a cutoff has no rows there.
+    an event, so that an early cutoff sees the early one. A series that cannot be served at a cutoff has no rows there. Hours of `history`
+    that are doubted at a cutoff (`models.anomaly_doubt`) are hidden from its candidates, and judged nevertheless.
     """
     parts = [_at_cutoff(name, history, events, calendar, cutoff, horizon, seed) for cutoff in cutoffs for name in candidates]
     if not parts:
@@ -80,7 +86,7 @@ def _at_cutoff(
     horizon: int,
     seed: int,
 ) -> pd.DataFrame:
-    seen = history[history["ds"] < cutoff]
+    seen = believed(history, cutoff)
     rhythm = calendar.rhythm
     seen = seen[~seen["unique_id"].isin(list(unservable(seen, cutoff, rhythm)))]
     if seen.empty:

@@ -1,8 +1,9 @@
 """Backtest and forecast of any long frame: the calculation that the training DAG spreads over tasks, in one call.
 
 A window's forecast is made as a training would make it at its cutoff: candidates are fitted on what lies before, their weights come from
-the out-of-fold windows before it, the calibration from the last of those. The windows of a backtest are the last non-overlapping
-horizons of each series, so the out-of-fold windows of a later one are the test windows of an earlier one and are computed once.
+the out-of-fold windows before it, the calibration from other ones of those, in turn (see `models.backtest.split_windows`). The windows of
+a backtest are the last non-overlapping horizons of each series, so the out-of-fold windows of a later one are the test windows of an
+earlier one and are computed once.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS
-from models.backtest import backtest
+from models.backtest import split_windows
 from models.calibration import fit_calibration
 from models.candidates import CANDIDATES, NAIVES, create
 from models.engine_clock import EngineClock, engine_clock
+from models.engine_workers import out_of_fold
 from models.ensemble import blend, ensemble_weights
 from models.hourly_grid import recent, unservable
 from models.long_frame import LongFrame
@@ -30,7 +32,7 @@ from models.visible_events import events_known_at
 __all__ = ["FINAL", "BacktestResult", "ForecastResult", "backtest_frame", "forecast_frame"]
 
 FINAL: Final = "headroom"
-# Out-of-fold windows before a cutoff: those that weigh, and the last ones, which calibrate.
+# Out-of-fold windows before a cutoff: those that weigh, and those that calibrate.
 _WEIGHING: Final = 3
 _CALIBRATING: Final = 3
 # CPU seconds per series and window, measured on 28 days of hourly history, cheapest first; global candidates per series too.
@@ -43,6 +45,8 @@ _COST: Final = {
     "auto-ets": 0.3,
 }
 _BUDGET_SECONDS: Final = 420.0
+# Less work than this is not worth another process.
+_SECONDS_PER_WORKER: Final = 15.0
 _COLUMNS: Final = ["unique_id", "cutoff", "ds", "candidate", *QUANTILE_COLUMNS, "y"]
 
 
@@ -84,12 +88,14 @@ def backtest_frame(
     future: pd.DataFrame | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    jobs: int = 1,
 ) -> BacktestResult:
     """Forecast the last `windows` horizons of every series from what lay before each.
 
     Args:
         events: see `models.drivers.read_events`.
         future: see `models.drivers.read_future`; taken as known ahead, so hand in what was forecast then.
+        jobs: processes at most, where the work is worth them; above 1 the caller's main module must be importable.
         candidates: these and the seasonal naives; none takes what the time budget allows.
 
     Raises:
@@ -99,7 +105,9 @@ def backtest_frame(
     clock = engine_clock(series, horizon, events, future)
     back = _windows_before(clock, horizon, windows)
     names = _affordable(candidates, clock, windows + back)
-    oof, seconds = _out_of_fold(clock, names, horizon, range(windows + back, 0, -1), seed, progress or SilentProgress())
+    jobs = _worth(jobs, names, clock, windows + back)
+    made = out_of_fold(clock, names, range(windows + back, 0, -1), seed=seed, progress=progress or SilentProgress(), jobs=jobs)
+    oof, elsewhere = made.rows, sum(made.seconds.values()) if jobs > 1 else 0.0
     finals, weights = [], []
     for ago in range(windows, 0, -1):
         now = oof[oof["cutoff"] == clock.cutoff(ago * horizon)]
@@ -117,7 +125,7 @@ def backtest_frame(
         forecasts=forecasts[_COLUMNS].sort_values(["unique_id", "cutoff", "candidate", "ds"], ignore_index=True),
         weights=clock.own_time(pd.concat(weights, ignore_index=True))[["unique_id", "cutoff", "candidate", "weight"]],
         importance=_importance(clock, names, horizon, seed),
-        seconds={**seconds, FINAL: time.process_time() - started},
+        seconds={**made.seconds, FINAL: time.process_time() - started + elsewhere},
         left_out=clock.left_out(set(forecasts["unique_id"]), horizon * windows),
     )
 
@@ -131,13 +139,15 @@ def forecast_frame(
     future: pd.DataFrame | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    jobs: int = 1,
 ) -> ForecastResult:
     """Select, calibrate, fit and forecast the next `horizon` steps of every series; arguments and errors as in `backtest_frame`."""
     listener = progress or SilentProgress()
     clock = engine_clock(series, horizon, events, future)
     back = _windows_before(clock, horizon, 0)
     names = _affordable(candidates, clock, back + 1)
-    oof, _ = _out_of_fold(clock, names, horizon, range(back, 0, -1), seed, listener)
+    jobs = _worth(jobs, names, clock, back)
+    oof = out_of_fold(clock, names, range(back, 0, -1), seed=seed, progress=listener, jobs=jobs).rows
     known = events_known_at(clock.events, clock.end)
     usable = clock.history[~clock.history["unique_id"].isin(list(unservable(clock.history, clock.end, clock.rhythm)))]
     listener.start(len(names), "forecast")
@@ -158,37 +168,17 @@ def forecast_frame(
 
 def _combine(past: pd.DataFrame, now: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(the final forecast for the rows of `now`, weights) from the out-of-fold rows of the windows before."""
-    cutoffs = sorted(past["cutoff"].unique()) if len(past) else []
-    calibrating = cutoffs[len(cutoffs) - min(_CALIBRATING, len(cutoffs) // 2) :]
-    early = past[~past["cutoff"].isin(calibrating)] if cutoffs else past
+    count = past["cutoff"].nunique()
+    early, late = split_windows(past, min(_CALIBRATING, count // 2)) if count > 1 else (past, past)
     young = sorted(set(now["unique_id"]) - set(early["unique_id"])) if len(early) else sorted(set(now["unique_id"]))
     tables = [ensemble_weights(early)] if len(early) else []
     if young:
         tables.append(pd.DataFrame(1.0, index=pd.Index(young, name="unique_id"), columns=[NAIVES[0]]))
     mix = pd.concat(tables).fillna(0.0)
     final = blend(now, mix)
-    late = past[past["cutoff"].isin(calibrating)] if cutoffs else past
     if len(late):
         final = fit_calibration(blend(late, mix)).apply(final)
     return final.assign(candidate=FINAL), mix
-
-
-def _out_of_fold(
-    clock: EngineClock, names: Sequence[str], horizon: int, backs: Sequence[int], seed: int, progress: Progress
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Rows of every candidate at the cutoffs `back` horizons before the end, and CPU seconds per candidate."""
-    seconds = dict.fromkeys(names, 0.0)
-    progress.start(len(backs) * len(names), "backtest")
-    parts = []
-    for back in backs:
-        for name in names:
-            started = time.process_time()
-            cutoff = clock.cutoff(back * horizon)
-            parts.append(backtest([name], clock.history, clock.events, clock.calendar, [cutoff], horizon, seed=seed))
-            seconds[name] += time.process_time() - started
-            progress.advance(1, f"{name}, {back} windows back")
-    full = [part for part in parts if len(part)]
-    return pd.concat(full, ignore_index=True) if full else parts[0], seconds
 
 
 def _windows_before(clock: EngineClock, horizon: int, windows: int) -> int:
@@ -209,6 +199,12 @@ def _affordable(candidates: Sequence[str], clock: EngineClock, windows: int) -> 
         if name in NAIVES or spent <= _BUDGET_SECONDS:
             chosen.add(name)
     return [name for name in CANDIDATES if name in chosen]
+
+
+def _worth(jobs: int, names: Sequence[str], clock: EngineClock, windows: int) -> int:
+    """Processes that pay: a new one costs seconds before it works."""
+    seconds = sum(_COST.get(name, 0.0) for name in names) * clock.count * windows
+    return max(1, min(jobs, int(seconds / _SECONDS_PER_WORKER)))
 
 
 def _importance(clock: EngineClock, names: Sequence[str], horizon: int, seed: int) -> pd.DataFrame:

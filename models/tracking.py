@@ -146,7 +146,7 @@ def _log_candidate(
 def _standing(oof: pd.DataFrame, rows: pd.DataFrame, name: str, fitted: Fitted) -> dict[str, float]:
     """How a candidate did in the selection on a shard's series, its mean weight there, and the seconds that it took."""
     weights = fitted.weights.reindex(index=pd.Index(rows["unique_id"].unique()))
-    early = oof[oof["candidate"].isin({name, *NAIVES}) & (oof["cutoff"] < fitted.judged["cutoff"].min())]
+    early = oof[oof["candidate"].isin({name, *NAIVES}) & ~oof["cutoff"].isin(fitted.judged["cutoff"].unique())]
     return {
         "selection_ratio": ratio_to_best_naive(early, name) if name in set(early["candidate"]) else np.nan,
         "selection_weight": float(weights[name].mean()) if name in weights.columns else 0.0,

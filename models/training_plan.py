@@ -20,11 +20,13 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS
+from models.anomaly_doubt import with_doubts
 from models.candidates import CANDIDATES, DEFAULT_CANDIDATES, GLOBAL_CANDIDATES, LOCAL_CANDIDATES, NAIVES
 from models.forecaster import SeriesCalendar
 from models.gate import PromoteMode
 from models.rhythm import HOURLY
 from models.tuning.arms import Tuning, TuningChoice
+from models.visible_events import events_known_at
 
 __all__ = ["GLOBAL_SHARD", "Shard", "TrainingOptions", "TrainingPlan", "load_plan", "make_plan", "write_atomically"]
 
@@ -42,7 +44,7 @@ class TrainingOptions:
         shards: parallel shards of series for the per-series models.
         promote: auto (the gate decides), review (a person decides), never.
         windows: backtest windows of 72 hours; fewer when the history is short.
-        calibration_windows: the last of them, which calibrate and judge instead of selecting.
+        calibration_windows: how many of them calibrate and judge instead of selecting (see `models.backtest.split_windows`).
     """
 
     history_days: int = 41
@@ -114,7 +116,7 @@ class TrainingPlan:
         return {series: choice.tuning.weight_shrinkage for series, choice in self.tuning.items()}
 
     def history(self) -> pd.DataFrame:
-        """`unique_id, ds, y` as known at the issue time."""
+        """`unique_id, ds, y` as known at the issue time, and from when on a row is doubted (see `models.anomaly_doubt`)."""
         return pd.read_parquet(self.folder / "history.parquet")
 
     def events(self) -> pd.DataFrame:
@@ -174,7 +176,7 @@ def make_plan(
     )
     folder.mkdir(parents=True, exist_ok=True)
     if not _is_written(folder, plan.digest):
-        write_atomically(folder / "history.parquet", history)
+        write_atomically(folder / "history.parquet", with_doubts(history, events_known_at(events, issue_time)))
         write_atomically(folder / "events.parquet", events)
     _write_json(folder / "plan.json", plan)
     return plan

@@ -43,6 +43,7 @@ def backtest_frame(
     future: pd.DataFrame | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    jobs: int = 1,
 ) -> BacktestResult:
     listener = progress or SilentProgress()
     grids, left_out = grids_of(series, horizon * windows)
@@ -68,6 +69,7 @@ def forecast_frame(
     future: pd.DataFrame | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    jobs: int = 1,
 ) -> ForecastResult:
     grids, left_out = grids_of(series, 0)
     parts = [window(name, grid, len(grid), horizon) for name, grid in grids.items()]

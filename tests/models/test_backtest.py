@@ -80,10 +80,13 @@ def test_hours_without_a_measurement_are_left_out():
     assert sorted(set(range(1, 73)) - set(oof["horizon"])) == [2, 3]
 
 
-def test_the_last_windows_calibrate_and_the_earlier_ones_select():
-    oof = backtest(["seasonal-naive-24"], two_series(), no_events(), UTC, backtest_cutoffs(CUTOFF, 3))
-    early, late = split_windows(oof, calibration_windows=1)
-    assert early["cutoff"].max() + 72 * HOUR <= late["cutoff"].min()
-    assert len(early) + len(late) == len(oof)
+def test_windows_are_dealt_out_in_turn_and_the_newest_selects():
+    cutoffs = backtest_cutoffs(CUTOFF, 3)
+    oof = backtest(["seasonal-naive-24"], two_series(), no_events(), UTC, cutoffs)
+    selecting, calibrating = split_windows(oof, calibration_windows=1)
+    assert list(calibrating["cutoff"].unique()) == [cutoffs[1]]
+    assert sorted(selecting["cutoff"].unique()) == [cutoffs[0], cutoffs[2]]
+    _, most = split_windows(oof, calibration_windows=2)
+    assert sorted(most["cutoff"].unique()) == cutoffs[:2]
     with pytest.raises(BadInputError, match="leave none to select on"):
         split_windows(oof, calibration_windows=3)

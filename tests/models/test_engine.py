@@ -188,6 +188,14 @@ def test_a_frame_without_any_history_is_refused_with_the_reason():
         backtested(frame(rows("new/web/cpu", END, days=3)))
 
 
+@pytest.mark.slow
+def test_two_processes_give_the_rows_of_one(monkeypatch):
+    monkeypatch.setattr("models.engine._SECONDS_PER_WORKER", 1e-6)
+    found = backtested(frame(), jobs=2)
+    pd.testing.assert_frame_equal(found.forecasts, plain().forecasts)
+    assert found.seconds[FINAL] > sum(seconds for name, seconds in found.seconds.items() if name != FINAL)
+
+
 FIVE = pd.Timedelta(minutes=5)
 
 

@@ -21,7 +21,7 @@ from models.registry import CHAMPION, EXPERIMENT, MODEL_NAME, alias_holder
 from models.training import TrainingOptions, TrainingPlan, TrainingResult, backtest_shard, finish_training, plan_training
 
 DAY = pd.Timedelta(days=1)
-OPTIONS = TrainingOptions(history_days=28, candidates=("mstl", "lightgbm"), shards=2, windows=2)
+OPTIONS = TrainingOptions(history_days=28, candidates=("mstl", "lightgbm"), shards=2, windows=4, calibration_windows=2)
 
 
 def plan(world: Installation, run_id: str = "weekly", options: TrainingOptions = OPTIONS, issue_time: pd.Timestamp = ISSUE) -> TrainingPlan:
@@ -229,7 +229,7 @@ def test_a_challenger_is_compared_with_the_champion_on_the_same_windows(
 
     promote("2", home=world.home, reason="test", effective_at=ISSUE)
     again = finish(world, plan(world))
-    assert again.promoted
+    assert again.promoted, again.reason
     assert again.champion_score == pytest.approx(result.score)
     assert "champion 2" in again.reason
     with PromotionLog.open(world.home.database_url) as log:

@@ -1,0 +1,78 @@
+"""Out-of-fold rows of many candidates and windows, in this process or spread over a few."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from models.backtest import OOF_COLUMNS, backtest
+from models.engine_clock import EngineClock
+from models.progress import Progress
+
+__all__ = ["Rows", "out_of_fold"]
+
+# Libraries that add up in threads of their own read these when they are loaded; a worker has one core.
+_ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+# What a worker was started with.
+_given: list[EngineClock] = []
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Out-of-fold rows (`models.backtest.OOF_COLUMNS`) and CPU seconds per candidate."""
+
+    rows: pd.DataFrame
+    seconds: dict[str, float]
+
+
+def out_of_fold(clock: EngineClock, names: Sequence[str], backs: Sequence[int], *, seed: int, progress: Progress, jobs: int = 1) -> Rows:
+    """Rows of every candidate at the cutoffs `back` horizons before the end; the same with any number of jobs."""
+    tasks = [(name, back) for back in backs for name in names]
+    seconds, found = dict.fromkeys(names, 0.0), {}
+    progress.start(len(tasks), "backtest")
+    for task, rows, spent in _each(clock, tasks, seed, jobs):
+        found[task] = rows
+        seconds[task[0]] += spent
+        progress.advance(1, f"{task[0]}, {task[1]} windows back")
+    full = [found[task] for task in tasks if len(found[task])]
+    return Rows(pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=list(OOF_COLUMNS)), seconds)
+
+
+_Task = tuple[str, int]
+
+
+def _each(clock: EngineClock, tasks: Sequence[_Task], seed: int, jobs: int) -> Iterator[tuple[_Task, pd.DataFrame, float]]:
+    """Every task with its rows and CPU seconds, in any order."""
+    if jobs == 1:
+        for task in tasks:
+            yield task, *_one(clock, task, seed)
+        return
+    # Not forked: threads of the caller (a progress bar) would leave their locks held in the child.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(clock,)) as pool:
+        running = {pool.submit(_given_task, task, seed): task for task in tasks}
+        for done in as_completed(running):
+            yield running[done], *done.result()
+
+
+def _begin(clock: EngineClock) -> None:
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    _given[:] = [clock]
+
+
+def _given_task(task: _Task, seed: int) -> tuple[pd.DataFrame, float]:
+    return _one(_given[0], task, seed)
+
+
+def _one(clock: EngineClock, task: _Task, seed: int) -> tuple[pd.DataFrame, float]:
+    name, back = task
+    started, horizon = time.process_time(), clock.rhythm.horizon
+    rows = backtest([name], clock.history, clock.events, clock.calendar, [clock.cutoff(back * horizon)], horizon, seed=seed)
+    return rows, time.process_time() - started
