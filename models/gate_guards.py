@@ -69,7 +69,7 @@ def examine(
     Args:
         floor: rows of each series' better naive (see `models.judging.floor_rows`).
         challenger: its rows there, before calibration.
-        calibrated: the same, with a calibration that has not seen them (see `models.judging.calibrated_before`).
+        calibrated: the same, with a calibration that has not seen them (see `models.judging.calibrated_elsewhere`).
         champion: the champion's rows there, before calibration; None when there is none that can be scored.
         limits: default `GuardLimits()`.
     """

@@ -18,7 +18,7 @@ from models.ensemble import blend
 from models.pinball import row_pinball
 from models.selection import ratio_to_best_naive
 
-__all__ = ["calibrated_before", "floor_rows", "relative_losses", "score_rows"]
+__all__ = ["calibrated_elsewhere", "floor_rows", "relative_losses", "score_rows"]
 
 _KEYS: Final = ["unique_id", "cutoff", "ds"]
 _JUDGED: Final = "judged"
@@ -56,8 +56,8 @@ def relative_losses(floor: pd.DataFrame, forecasts: pd.DataFrame) -> pd.DataFram
     return rows.dropna(subset=["loss"])[[*_KEYS, "loss"]].sort_values(_KEYS, ignore_index=True)
 
 
-def calibrated_before(oof: pd.DataFrame, weights: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
-    """`judged` as it would have been published: calibrated on the windows before it, which is what the next 72 hours will get.
+def calibrated_elsewhere(oof: pd.DataFrame, weights: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
+    """`judged` as it would have been published: calibrated on other windows, which is what the next 72 hours will get.
 
     A calibration that was learnt on `judged` itself covers those rows by construction and says nothing.
 
@@ -66,8 +66,8 @@ def calibrated_before(oof: pd.DataFrame, weights: pd.DataFrame, judged: pd.DataF
         weights: of the ensemble (see `models.ensemble`).
         judged: the ensemble's rows of the late windows.
     """
-    before = oof[oof["cutoff"] < judged["cutoff"].min()]
-    return fit_calibration(blend(before, weights)).apply(judged)
+    others = oof[~oof["cutoff"].isin(judged["cutoff"].unique())]
+    return fit_calibration(blend(others, weights)).apply(judged)
 
 
 def _on_the_floor(floor: pd.DataFrame, forecasts: pd.DataFrame) -> pd.DataFrame:

@@ -174,7 +174,7 @@ def _write_artifacts(folder: Path, training: Training) -> None:
 def _metrics_table(training: Training) -> pd.DataFrame:
     """The breakdowns of the ensemble and of every candidate on the windows that judge."""
     fitted = training.fitted
-    late = training.oof[training.oof["cutoff"] >= fitted.judged["cutoff"].min()]
+    late = training.oof[training.oof["cutoff"].isin(fitted.judged["cutoff"].unique())]
     parts = [("ensemble", fitted.judged), ("ensemble, calibrated", training.calibrated)]
     parts += [(str(name), rows) for name, rows in late.groupby("candidate", sort=True)]
     tables = []

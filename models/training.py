@@ -28,7 +28,7 @@ from models.fitting import Fitted, fit_chosen
 from models.forecaster import SeriesCalendar
 from models.gate import Decision, decide
 from models.gate_guards import GuardLimits, examine
-from models.judging import calibrated_before
+from models.judging import calibrated_elsewhere
 from models.model_card import model_card
 from models.packaging import register_model
 from models.promotion import await_review, promote
@@ -175,7 +175,7 @@ def finish_training(settings: Settings, lake: Lake, home: Home, plan_dir: Path, 
     plan = load_plan(plan_dir)
     oof, failed = _out_of_fold(plan)
     fitted = fit_chosen(plan, oof)
-    calibrated = calibrated_before(oof, fitted.weights, fitted.judged)
+    calibrated = calibrated_elsewhere(oof, fitted.weights, fitted.judged)
     run_id = log_training(home, Training(plan=plan, fitted=fitted, oof=oof, calibrated=calibrated, failed=failed))
     reigning = champion_score(home, plan, fitted.floor, except_run=run_id)
     version = _register(home, plan, fitted, run_id)
@@ -224,7 +224,7 @@ def _out_of_fold(plan: TrainingPlan) -> tuple[pd.DataFrame, dict[str, str]]:
 
 def _register(home: Home, plan: TrainingPlan, fitted: Fitted, run_id: str) -> ModelVersion:
     history = plan.history()
-    recent = history[history["ds"] >= plan.issue_time - pd.Timedelta(hours=_EXAMPLE_HOURS)]
+    recent = history.loc[history["ds"] >= plan.issue_time - pd.Timedelta(hours=_EXAMPLE_HOURS), ["unique_id", "ds", "y"]]
     example = recent[recent["unique_id"] == recent["unique_id"].min()]
     tags = {
         "training": plan.run_id,

@@ -7,7 +7,7 @@ import pytest
 from small_world import HOUR, ISSUE
 
 from headroom.vocabulary import QUANTILE_COLUMNS
-from models.judging import calibrated_before, floor_rows, relative_losses, score_rows
+from models.judging import calibrated_elsewhere, floor_rows, relative_losses, score_rows
 
 DAILY, WEEKLY = "seasonal-naive-24", "seasonal-naive-168"
 EARLY, LATE = ISSUE, ISSUE + 72 * HOUR
@@ -65,6 +65,6 @@ def test_the_calibration_of_the_judged_rows_has_not_seen_them() -> None:
     narrow = dict(zip(QUANTILE_COLUMNS, (99.4, 99.5, 99.6, 99.7, 99.8, 99.9, 100, 100.1, 100.2, 100.3, 100.4, 100.5, 100.6), strict=True))
     early, late = (rows(WEEKLY, cutoff, 0).assign(**narrow) for cutoff in (EARLY, LATE))
     weights = pd.DataFrame({WEEKLY: [1.0]}, index=pd.Index(["a/b/cpu"], name="unique_id"))
-    found = [calibrated_before(pd.concat([early.assign(y=105.0), late.assign(y=y)]), weights, late.assign(y=y)) for y in (100.0, 200.0)]
+    found = [calibrated_elsewhere(pd.concat([early.assign(y=105.0), late.assign(y=y)]), weights, late.assign(y=y)) for y in (100.0, 200.0)]
     assert (found[0]["0.9"] > late["0.9"] + 1).all()
     pd.testing.assert_frame_equal(found[0].drop(columns="y"), found[1].drop(columns="y"))
