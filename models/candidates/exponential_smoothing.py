@@ -1,0 +1,98 @@
+"""Double seasonal exponential smoothing of all series at once, averaged over smoothing parameters: seconds for a thousand of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import pandas as pd
+
+from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.forecaster import SeriesCalendar
+from models.hourly_grid import Array, fill_rows, grid
+from models.lag_features import Index
+from models.log_scale import LogScale
+from models.quantile_frame import lowest, quantile_frame, within_reach
+from models.rhythm import HOURLY
+from models.smoothing_fit import CHOICES, SmoothingFit, block_of, changing_unit, fit_smoothing, on_both_scales
+
+__all__ = ["ExponentialSmoothing"]
+
+_SERIES_AT_ONCE: Final = 256
+_ARRAYS: Final = ("chosen", "weights", "errors", "ratios", "seasons")
+
+
+class ExponentialSmoothing:
+    """Averages the smoothings of `models.smoothing` that forecast a series best before, on the plain and on a logarithmic scale.
+
+    Best is told by the absolute errors of forecasts as far ahead as they are asked for, not of the next step, and for blocks of horizons. A
+    forecast smooths the context again with the parameters that were chosen; quantiles are those of the errors made before, the more
+    multiplicative the more the logarithmic scale is preferred.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.name = "exponential-smoothing"
+        self.seed = seed
+        self.fitted: SmoothingFit | None = None
+        self._rhythm = HOURLY
+
+    def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
+        rhythm = self._rhythm = calendar.rhythm
+        end = history["ds"].max() + rhythm.step
+        steps = min(int((end - history["ds"].min()) / rhythm.step), rhythm.training)
+        names, values = grid(history.dropna(subset=["y"]), end, rhythm, steps=steps)
+        self.fitted = fit_smoothing(names, values, end, rhythm) if names else None
+        return self
+
+    def predict_quantiles(
+        self,
+        history: pd.DataFrame,
+        events: pd.DataFrame,  # noqa: ARG002 -- the protocol's argument
+        issue_time: pd.Timestamp,
+        horizon: int = HORIZON_HOURS,
+    ) -> pd.DataFrame:
+        rhythm = self._rhythm
+        names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
+        if not names or self.fitted is None:
+            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
+        rows = self.fitted.rows(names)
+        parts = [slice(at, at + _SERIES_AT_ONCE) for at in range(0, len(names), _SERIES_AT_ONCE)]
+        quantiles = np.concatenate([self._quantiles(self.fitted, rows[part], values[part], issue_time, horizon) for part in parts])
+        return quantile_frame(names, within_reach(quantiles, values), issue_time, lowest(values), rhythm.step)
+
+    def save(self, folder: Path) -> None:
+        """Write `smoothing.npz`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.fitted is not None:
+            kept = {name: getattr(self.fitted, name) for name in _ARRAYS}
+            end = np.array(self.fitted.end.isoformat())
+            np.savez(folder / "smoothing.npz", names=np.array(self.fitted.names, dtype=str), end=end, **kept)
+
+    def load(self, folder: Path, calendar: SeriesCalendar) -> Self:
+        """Read what `save` wrote."""
+        self._rhythm, self.fitted = calendar.rhythm, None
+        if (folder / "smoothing.npz").exists():
+            with np.load(folder / "smoothing.npz", allow_pickle=False) as told:
+                kept = {name: told[name] for name in _ARRAYS}
+                self.fitted = SmoothingFit(names=tuple(map(str, told["names"])), end=pd.Timestamp(str(told["end"])), **kept)
+        return self
+
+    def _quantiles(self, fitted: SmoothingFit, rows: Index, values: Array, issue_time: pd.Timestamp, horizon: int) -> Array:
+        """Shape (series, horizon, quantiles)."""
+        rhythm = self._rhythm
+        ahead = np.arange(1, horizon + 1)
+        block, origin = block_of(ahead, rhythm), np.array([values.shape[1]])
+        # The chosen rows of both scales, one after the other along the second axis.
+        gains = CHOICES.chosen(fitted.chosen[rows].transpose(2, 1, 0).reshape(fitted.chosen.shape[2], -1))
+        scale = LogScale.of(values)
+        start = fitted.seasons_from(rows, issue_time - values.shape[1] * rhythm.step, scale, rhythm)
+        forecasts, _ = on_both_scales(values, scale, gains, origin, ahead, rhythm, start)
+        weights = fitted.weights[rows][:, block]
+        point = np.einsum("ksh,shk->sh", forecasts[0], weights)
+        unit = changing_unit(fill_rows(values, rhythm.day), origin, rhythm.day)
+        plain = point[:, :, None] + unit[:, :, None] * fitted.errors[rows][:, block]
+        logged = (scale.to(point)[:, :, None] + fitted.ratios[rows][:, block]).transpose(2, 0, 1)
+        share = weights[:, :, fitted.chosen.shape[2] :].sum(axis=2) * scale.applies[:, None]
+        found: Array = plain + share[:, :, None] * (scale.back(logged).transpose(1, 2, 0) - plain)
+        return found

@@ -1,0 +1,206 @@
+"""Double seasonal exponential smoothing of many series with many smoothing parameters in one pass over time.
+
+Every row of values has a level l, a season of the day d and one of the week w, of m1 and m2 steps, and the error e of the last step:
+
+    forecast of step t + h:   l[t] + d[t + h - m1] + w[t + h - m2] + persistence^h e[t]
+    error:                    e[t] = y[t] - (l[t-1] + d[t-m1] + w[t-m2]),  e[t] = persistence e[t-1] when nothing was measured
+    level:                    l[t] = l[t-1] + a e[t],             a = max(level, 1 / (steps measured before + 1))
+    seasons:                  d[t] = d[t-m1] + (1 - a) day e[t],  w[t] = w[t-m2] + (1 - a) (1 - day) week e[t]
+
+(Taylor 2003, "Short-term electricity demand forecasting using double seasonal exponential smoothing"; Taylor 2010, "Triple seasonal methods
+for short-term electricity demand forecasting", in its form with one source of error). What e departs from persistence e[t-1] is cut
+off at a few times its usual size, so that no outlier enters a season (Gelper, Fried and Croux 2010, "Robust forecasting with exponential
+and Holt-Winters smoothing"). The gains of a step add up to at most 1 and seasons repeat, so nothing explodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+
+from models.hourly_grid import Array, fill_rows
+from models.lag_features import Index
+from models.rhythm import HOURLY, Rhythm
+
+__all__ = ["Gains", "Seasons", "first_forecast", "smoothed_forecasts"]
+
+_DAYS_BEFORE_START: Final = 2
+_WEEKS_BEFORE_START: Final = 2
+# A departure of more than this many usual ones is cut off there; the usual one follows the last two days or so.
+_FARTHEST: Final = 4.0
+_FORGETTING: Final = 0.02
+# Outliers count for the usual departure, up to a reach, so that a new level is believed after some steps.
+_OUTLIER_WEIGHT: Final = 1.2
+_OUTLIER_REACH: Final = 3.0
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Smoothing parameters, each of shape (choices, rows) or (choices, 1), from 0 to 1.
+
+    Attributes:
+        level: 0 means the mean of all steps so far.
+        day: of the season of the day.
+        week: of the season of the week; 0 means that there is none.
+        persistence: of the last error.
+    """
+
+    level: Array
+    day: Array
+    week: Array
+    persistence: Array
+
+    def chosen(self, choices: Index) -> Self:
+        """The gains of `choices` (choices, rows), which count along the first axis."""
+        return type(self)(*(gain[choices, 0] for gain in (self.level, self.day, self.week, self.persistence)))
+
+
+@dataclass(frozen=True)
+class Seasons:
+    """Profiles of the day and of the week to start from, or where a pass ended.
+
+    Attributes:
+        day: shape (day, choices, rows); the first one is of the first step of the values, or of the first after them. NaN where none is known.
+        week: shape (week, choices, rows), the same.
+    """
+
+    day: Array
+    week: Array
+
+
+def first_forecast(rhythm: Rhythm) -> int:
+    """Steps after its first measurement from which on a row is forecast."""
+    return _DAYS_BEFORE_START * rhythm.day
+
+
+def smoothed_forecasts(
+    values: Array, gains: Gains, origins: Index, horizon: Index, rhythm: Rhythm = HOURLY, start: Seasons | None = None
+) -> tuple[Array, Seasons]:
+    """(forecasts of shape (origins, choices, rows, horizons), seasons after the last step).
+
+    A forecast reads only the steps before its origin. Without seasons to start from, a row starts from the mean and the profile of its first
+    two days, and takes up its season of the week after two weeks; an origin before its start gets zeros.
+
+    Args:
+        values: shape (rows, steps), NaN where nothing was measured.
+        origins: first steps not known, ascending, at most `steps`.
+        horizon: steps ahead, from 1.
+        start: seasons known before (choices may be 1); a row that has some is at its level of the first two days from its first step on, so
+            that origins within these know what comes after them.
+    """
+    state = _State(values, gains, rhythm, start)
+    found = np.zeros((origins.size, *state.level.shape, horizon.size))
+    wanted = {int(origin): at for at, origin in enumerate(origins)}
+    steps = values.shape[1]
+    for step in range(steps + 1):
+        state.start(step)
+        if step in wanted:
+            found[wanted[step]] = state.ahead(step, horizon)
+        if step < steps:
+            state.advance(step)
+    return found, Seasons(np.roll(state.day, -steps, axis=0), np.roll(state.week, -steps, axis=0))
+
+
+class _State:
+    """Level, seasons and last error of every choice and row, shape (choices, rows), the seasons with the step of the period first."""
+
+    def __init__(self, values: Array, gains: Gains, rhythm: Rhythm, start: Seasons | None) -> None:
+        self.values, self.gains, self.rhythm = np.ascontiguousarray(values.T), gains, rhythm
+        self.measured = np.isfinite(self.values)
+        self.filled = fill_rows(values, rhythm.day)
+        rows, length = values.shape
+        shape = (gains.level.shape[0], rows)
+        self.level, self.error, self.spread = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.day, self.week = np.zeros((rhythm.day, *shape)), np.zeros((rhythm.week, *shape))
+        self.day_gain = gains.day if rhythm.day > 1 else np.zeros_like(gains.day)
+        self.week_gain = np.zeros(shape)
+        self.seen, self.started = np.zeros(rows), np.zeros(rows, dtype=bool)
+        first = np.argmax(self.measured, axis=0)
+        self.day_start = np.minimum(first + first_forecast(rhythm), length)
+        week_start = first + _WEEKS_BEFORE_START * rhythm.week
+        # A season that would be known from the last step on was never tried.
+        self.week_start = np.where(week_start < length, week_start, -1)
+        if start is not None:
+            self._resume(first, start)
+        self.starts = set(self.day_start.tolist()) | set(self.week_start.tolist())
+
+    def start(self, step: int) -> None:
+        """Take up the rows, and the seasons of the week, whose time has come."""
+        if step not in self.starts:
+            return
+        rows = np.flatnonzero(self.day_start == step)
+        if rows.size:
+            self._start_day(rows, step)
+        rows = np.flatnonzero(self.week_start == step)
+        if rows.size:
+            self._start_week(rows, step)
+
+    def ahead(self, step: int, horizon: Index) -> Array:
+        """Forecasts of shape (choices, rows, horizons) with all before `step` known."""
+        target = step + horizon - 1
+        seasons = self.day[target % self.rhythm.day] + self.week[target % self.rhythm.week]
+        decay = np.broadcast_to(self.gains.persistence, self.error.shape)[None] ** horizon[:, None, None]
+        found: Array = np.moveaxis(self.level + seasons + decay * self.error, 0, -1)
+        return found
+
+    def advance(self, step: int) -> None:
+        """Learn the measurements of `step`."""
+        day, week = self.day[step % self.rhythm.day], self.week[step % self.rhythm.week]
+        known = self.measured[step] & self.started
+        expected = self.gains.persistence * self.error
+        news = np.where(known, self.values[step] - (self.level + day + week), 0.0) - expected
+        limit = _FARTHEST * self.spread
+        size = np.abs(news)
+        error = expected + np.minimum(np.maximum(news, -limit), limit)
+        usual = (1 - _FORGETTING) * self.spread + _FORGETTING * _OUTLIER_WEIGHT * np.minimum(size, _OUTLIER_REACH * limit)
+        # A row that never moved has no usual departure: its first one is.
+        usual = np.where(self.spread > 0, usual, size)
+        self.spread = np.where(known, usual, self.spread)
+        self.error = np.where(known, error, expected)
+        error = np.where(known, error, 0.0)
+        gain = np.maximum(self.gains.level, 1 / (np.minimum(self.seen, self.rhythm.context) + 1))
+        self.seen += known
+        self.level += gain * error
+        rest = (1 - gain) * error
+        day += self.day_gain * rest
+        week += self.week_gain * (1 - self.day_gain) * rest
+
+    def _start_day(self, rows: Index, step: int) -> None:
+        """The mean, profile and usual change of the two days before `step`."""
+        day = self.rhythm.day
+        days = self.filled[rows, max(0, step - first_forecast(self.rhythm)) : step].reshape(rows.size, -1, day)
+        mean = days.mean(axis=2)
+        profile = (days - mean[:, :, None]).mean(axis=1)
+        self.day[(step + np.arange(day))[:, None] % day, :, rows] = profile.T[:, :, None]
+        self.level[:, rows] = mean[:, -1]
+        self.spread[:, rows] = np.abs(np.diff(days.reshape(rows.size, -1), axis=1)).mean(axis=1)
+        self.seen[rows], self.started[rows] = day, True
+
+    def _start_week(self, rows: Index, step: int) -> None:
+        """What the profile of the two weeks before `step` has beyond the profile of their days."""
+        day, week = self.rhythm.day, self.rhythm.week
+        weeks = self.filled[rows, step - _WEEKS_BEFORE_START * week : step].reshape(rows.size, -1, week).mean(axis=1)
+        profile = weeks - np.tile(weeks.reshape(rows.size, -1, day).mean(axis=1), week // day)
+        self._take_week(rows, np.roll(profile, step % week, axis=1).T[:, None])
+
+    def _take_week(self, rows: Index, profile: Array) -> None:
+        """Use `profile` (week, choices or 1, rows) for the choices that have a season of the week."""
+        self.week_gain[:, rows] = np.broadcast_to(self.gains.week, self.week_gain.shape)[:, rows]
+        self.week[:, :, rows] = profile * (self.week_gain[:, rows] > 0)
+
+    def _resume(self, first: Index, start: Seasons) -> None:
+        """Start the rows whose seasons are known: at the level that their first two days have without them."""
+        rows = np.flatnonzero(np.isfinite(start.week[0, 0]))
+        self._take_week(rows, start.week[:, :, rows])
+        self.week_start[rows] = -1
+        rows = np.flatnonzero(np.isfinite(start.day[0, 0]))
+        self.day[:, :, rows] = start.day[:, :, rows]
+        steps = np.minimum(first[rows] + np.arange(first_forecast(self.rhythm))[:, None], len(self.filled.T) - 1)
+        moved = self.filled[rows, steps]
+        seasons = self.day[steps % self.rhythm.day, :, rows] + self.week[steps % self.rhythm.week, :, rows]
+        self.level[:, rows] = (moved[:, :, None] - seasons).mean(axis=0).T
+        self.spread[:, rows] = np.abs(np.diff(moved, axis=0)).mean(axis=0)
+        self.seen[rows], self.started[rows] = self.rhythm.day, True
+        self.day_start[rows] = -1
