@@ -7,20 +7,31 @@ from typing import Final
 from headroom.errors import BadInputError
 from models.forecaster import Forecaster
 
-__all__ = ["CANDIDATES", "DEFAULT_CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "create"]
+__all__ = ["CANDIDATES", "DEFAULT_CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "bare", "create"]
 
 NAIVES: Final = ("seasonal-naive-24", "seasonal-naive-168")
 # One model per series: their series can be spread over shards.
 LOCAL_CANDIDATES: Final = (*NAIVES, "flair", "auto-arima", "auto-ets", "mstl", "prophet")
 # One model across all series: needs all of them in one shard.
-GLOBAL_CANDIDATES: Final = ("seasonal-ridge", "lightgbm")
+GLOBAL_CANDIDATES: Final = ("seasonal-ridge", "lightgbm", "exponential-smoothing")
 CANDIDATES: Final = (*LOCAL_CANDIDATES, *GLOBAL_CANDIDATES)
 # What a training takes unless told otherwise: AutoARIMA costs most and adds least to an ensemble with the others.
 DEFAULT_CANDIDATES: Final = tuple(name for name in CANDIDATES if name != "auto-arima")
 
 
 def create(name: str, *, seed: int = 0) -> Forecaster:
-    """A new, unfitted candidate.
+    """A new, unfitted candidate that takes events and readings into account, whether it can by itself or not.
+
+    Raises:
+        BadInputError: when no candidate has this name.
+    """
+    from models.candidates.driver_adjusted import DriverAdjusted
+
+    return DriverAdjusted(bare(name, seed=seed))
+
+
+def bare(name: str, *, seed: int = 0) -> Forecaster:
+    """A new, unfitted candidate by itself.
 
     Raises:
         BadInputError: when no candidate has this name.
@@ -49,4 +60,8 @@ def create(name: str, *, seed: int = 0) -> Forecaster:
         from models.candidates.lightgbm_quantile import LightGBMQuantile
 
         return LightGBMQuantile(seed=seed)
+    if name == "exponential-smoothing":
+        from models.candidates.exponential_smoothing import ExponentialSmoothing
+
+        return ExponentialSmoothing(seed=seed)
     raise BadInputError(f"candidate {name!r} is unknown; known: {', '.join(CANDIDATES)}")
