@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from models.candidates import create
+from models.candidates import bare
 
 __all__ = ["candidate_parameters"]
 
@@ -17,7 +17,7 @@ def candidate_parameters(name: str, seed: int = 0) -> dict[str, Any]:
     Raises:
         BadInputError: when no candidate has this name.
     """
-    forecaster = create(name, seed=seed)
+    forecaster = bare(name, seed=seed)
     module = sys.modules[type(forecaster).__module__]
     constants = {key.strip("_").lower(): value for key, value in vars(module).items() if key.isupper() and not key.startswith("__")}
     given = {key: value for key, value in vars(forecaster).items() if not key.startswith("_")}

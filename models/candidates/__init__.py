@@ -7,7 +7,7 @@ from typing import Final
 from headroom.errors import BadInputError
 from models.forecaster import Forecaster
 
-__all__ = ["CANDIDATES", "DEFAULT_CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "create"]
+__all__ = ["CANDIDATES", "DEFAULT_CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "bare", "create"]
 
 NAIVES: Final = ("seasonal-naive-24", "seasonal-naive-168")
 # One model per series: their series can be spread over shards.
@@ -20,7 +20,18 @@ DEFAULT_CANDIDATES: Final = tuple(name for name in CANDIDATES if name != "auto-a
 
 
 def create(name: str, *, seed: int = 0) -> Forecaster:
-    """A new, unfitted candidate.
+    """A new, unfitted candidate that takes events and readings into account, whether it can by itself or not.
+
+    Raises:
+        BadInputError: when no candidate has this name.
+    """
+    from models.candidates.driver_adjusted import DriverAdjusted
+
+    return DriverAdjusted(bare(name, seed=seed))
+
+
+def bare(name: str, *, seed: int = 0) -> Forecaster:
+    """A new, unfitted candidate by itself.
 
     Raises:
         BadInputError: when no candidate has this name.

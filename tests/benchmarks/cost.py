@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from models.candidates import CANDIDATES, create
+from models.candidates import CANDIDATES, bare, create
 from models.forecaster import SeriesCalendar, StoredForecaster
 from models.hourly_grid import recent
 from models.long_frame import LongFrame, read_long_frame
@@ -118,7 +118,7 @@ def reforecast(folder: Path, count: int) -> list[dict[str, object]]:
     found = []
     for name in CANDIDATES:
         forecaster = create(name)
-        if not isinstance(forecaster, StoredForecaster):
+        if not isinstance(bare(name), StoredForecaster):
             continue
         forecaster.fit(rows[rows["ds"] < end - 24 * HOUR], nothing, SeriesCalendar())
         known = recent(rows, end)

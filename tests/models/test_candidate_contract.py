@@ -15,7 +15,7 @@ from long_frames import CUTOFF, HOUR, UTC, event_rows, no_events, rhythm
 
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from models.backtest import backtest
-from models.candidates import CANDIDATES, LOCAL_CANDIDATES, create
+from models.candidates import CANDIDATES, LOCAL_CANDIDATES, bare, create
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
 from models.hourly_grid import fill_rows, grid, recent
 from models.quantile_frame import lowest, quantile_frame
@@ -267,7 +267,7 @@ def test_the_same_arguments_give_the_same_numbers_in_every_process(name, another
 
 
 def test_the_candidates_worth_keeping_are_these():
-    assert {name for name in EVERY if isinstance(made(name), StoredForecaster)} == set(STORED)
+    assert {name for name in CANDIDATES if isinstance(bare(name), StoredForecaster)} == set(STORED)
 
 
 @pytest.mark.parametrize("name", STORED)

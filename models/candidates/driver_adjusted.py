@@ -1,0 +1,112 @@
+"""A candidate that forecasts demand without the effect of events and readings, to which that effect is added back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import NormalDist
+from typing import Final, Self
+
+import numpy as np
+import pandas as pd
+
+from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS, QUANTILES
+from models.driver_effects import DriverEffects, fit_effects
+from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
+from models.hourly_grid import Array, grid
+from models.quantile_frame import lowest, quantile_frame, within_reach
+
+__all__ = ["DriverAdjusted"]
+
+# A kind of event may come once in a year, so effects are learnt on more than forecasts look at; but on no more numbers than this.
+_LONGEST: Final = 5
+_MOST_VALUES: Final = 3_000_000
+_MIDDLE: Final = QUANTILES.index(0.5)
+_NORMAL: Final = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
+
+
+class DriverAdjusted:
+    """Takes the effects of drivers (see `models.driver_effects`) off the history that the inner candidate is given, and adds them to its forecast.
+
+    Half-widths of its intervals are joined with the uncertainty of the effect as independent errors are: sqrt(inner^2 + (z sd)^2).
+    Without events it hands on the inner candidate's forecast as it is.
+    """
+
+    def __init__(self, inner: Forecaster) -> None:
+        self.name = inner.name
+        self.inner = inner
+        self.effects: DriverEffects | None = None
+        self._calendar = SeriesCalendar()
+
+    def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:
+        """Learn the effects, then fit the inner candidate on what is left without them."""
+        self._calendar, self.effects, rhythm = calendar, None, calendar.rhythm
+        if len(events) and len(history):
+            end = history["ds"].max() + rhythm.step
+            most = max(rhythm.training, min(_LONGEST * rhythm.training, _MOST_VALUES // history["unique_id"].nunique()))
+            steps = min(int((end - history["ds"].min()) / rhythm.step), most)
+            names, values = grid(history.dropna(subset=["y"]), end, rhythm, steps=steps)
+            self.effects = fit_effects(names, values, end, events, calendar)
+            history = self._without(history, names, values, end, events)
+        self.inner = self.inner.fit(history, events, calendar)
+        return self
+
+    def predict_quantiles(
+        self, history: pd.DataFrame, events: pd.DataFrame, issue_time: pd.Timestamp, horizon: int = HORIZON_HOURS
+    ) -> pd.DataFrame:
+        rhythm = self._calendar.rhythm
+        if self.effects is None or events.empty:
+            return self.inner.predict_quantiles(history, events, issue_time, horizon)
+        names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
+        told = self.effects.at(names, values, issue_time, horizon, events, self._calendar)
+        if told is None:
+            return self.inner.predict_quantiles(history, events, issue_time, horizon)
+        steps = values.shape[1]
+        rest = _taken_off(history, names, told.effect[:, :steps], issue_time, rhythm.step)
+        inner = self.inner.predict_quantiles(rest, events, issue_time, horizon)
+        served = list(inner["unique_id"].unique())
+        rows = np.array([names.index(name) for name in served], dtype=np.int64)
+        quantiles = inner[list(QUANTILE_COLUMNS)].to_numpy(dtype=float).reshape(len(served), horizon, len(QUANTILES))
+        moved = _widened(quantiles, told.deviation[rows]) + told.effect[rows, steps:, None]
+        return quantile_frame(served, within_reach(moved, values[rows]), issue_time, lowest(values[rows]), rhythm.step)
+
+    def save(self, folder: Path) -> None:
+        """Write the effects, and the inner candidate's fit when it keeps one."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.effects is not None:
+            self.effects.save(folder)
+        else:
+            DriverEffects.forget(folder)
+        if isinstance(self.inner, StoredForecaster):
+            self.inner.save(folder)
+
+    def load(self, folder: Path, calendar: SeriesCalendar) -> Self:
+        """Read what `save` wrote; a folder of the inner candidate alone has no effects."""
+        self._calendar, self.effects = calendar, DriverEffects.load(folder)
+        if isinstance(self.inner, StoredForecaster):
+            self.inner = self.inner.load(folder, calendar)
+        else:
+            nothing = pd.DataFrame({"unique_id": [], "ds": [], "y": []})
+            self.inner = self.inner.fit(nothing, nothing, calendar)
+        return self
+
+    def _without(self, history: pd.DataFrame, names: list[str], values: Array, end: pd.Timestamp, events: pd.DataFrame) -> pd.DataFrame:
+        told = self.effects.at(names, values, end, 0, events, self._calendar) if self.effects is not None else None
+        return history if told is None else _taken_off(history, names, told.effect, end, self._calendar.rhythm.step)
+
+
+def _taken_off(history: pd.DataFrame, names: list[str], effect: Array, end: pd.Timestamp, step: pd.Timedelta) -> pd.DataFrame:
+    """`history` without `effect` (series, steps up to `end`); rows before or after these steps stay as they are."""
+    steps = effect.shape[1]
+    column = ((history["ds"] - end) // step).to_numpy(dtype=np.int64) + steps
+    row = pd.Index(names).get_indexer(pd.Index(history["unique_id"]))
+    inside = (row >= 0) & (column >= 0) & (column < steps)
+    off = np.where(inside, effect[row, np.clip(column, 0, steps - 1)], 0.0)
+    return history.assign(y=history["y"].to_numpy(dtype=float) - off)
+
+
+def _widened(quantiles: Array, deviation: Array) -> Array:
+    """`quantiles` (series, horizon, levels) around their median, with an error of `deviation` (series, horizon) beside."""
+    middle = quantiles[..., _MIDDLE, None]
+    half = np.hypot(quantiles - middle, _NORMAL * deviation[..., None])
+    widened: Array = middle + np.sign(_NORMAL) * half
+    return widened
