@@ -1,11 +1,14 @@
-"""Anomalies: measured hours that neither the weekly rhythm nor a known event explains.
+"""Anomalies: measured hours that neither the rhythm nor a known event explains. Two methods look, and an hour that both find is the first one's.
 
-For every hour, the expectation is the median of the same hour in the weeks before, of which at least two must be free of events. Residuals are scaled by 1.4826 x their median
-absolute deviation (the standard deviation, were they normal), which outliers do not inflate; a score above `THRESHOLD` is an anomaly.
-Hours touched by a known event are neither flagged nor used for expectation and scale: a match is no fault, nor is a week without.
+*Weekly median*: the expectation is the median of the same hour in the weeks before, of which at least two must be free of events. Residuals are scaled by
+1.4826 x their median absolute deviation (the standard deviation, were they normal), which outliers do not inflate; a score above `THRESHOLD` is
+an anomaly. With weeks to compare, it finds a fault that repeats as well as the first.
 
-The lake's table keeps this plain rule: with weeks to compare, it finds a fault that repeats as well as the first. The online detector (`models.anomaly_detector`), which learns that what
-happens again is not rare, works on any step and follows a new level within days: so training takes its weights from it.
+*Online detector* (`models.anomaly_detector`): its alarms, at most one a day and series; the score is `-log10` of a probability. It needs four days of history where the
+other needs two weeks, and finds what is slight but new. It is replayed over the last eight weeks, so it has no state that could be lost or torn.
+
+Hours touched by a known event are neither flagged nor used for expectation and scale: a match is no fault, nor is a week without. What trainings leave out is
+decided in `models.anomaly_doubt`.
 """
 
 from __future__ import annotations
@@ -20,14 +23,14 @@ from headroom.lake import Lake
 from headroom.schemas import TABLES
 from headroom.settings import Settings
 from headroom.vocabulary import split_series_ids
-from models.anomaly_detector import THRESHOLD as ONLINE_THRESHOLD
 from models.anomaly_detector import detect_anomalies
 from models.visible_events import events_of_series
 
-__all__ = ["THRESHOLD", "find_anomalies", "flag_anomalies", "training_weights"]
+__all__ = ["METHOD", "ONLINE_METHOD", "THRESHOLD", "eventful", "find_alarms", "find_anomalies", "flag_anomalies"]
 
 THRESHOLD: Final = 6.0
 METHOD: Final = "weekly-median-mad"
+ONLINE_METHOD: Final = "online-detector"
 
 _HOUR: Final = pd.Timedelta("1h")
 _WEEKS: Final = 4
@@ -39,7 +42,10 @@ _LEAST_SHARE: Final = 0.02
 _BEFORE: Final = pd.Timedelta("1h")
 _AFTER: Final = pd.Timedelta("2h")
 _LONGEST_EVENT: Final = pd.Timedelta(days=35)
+_TIME: Final = "datetime64[us]"
 _RECENT: Final = pd.Timedelta(days=2)
+_WEEK: Final = pd.Timedelta(days=7)
+_LOOKBACK: Final = 2 * _WEEKS * _WEEK
 
 
 def flag_anomalies(settings: Settings, lake: Lake, *, issue_time: pd.Timestamp) -> pd.DataFrame:
@@ -47,16 +53,17 @@ def flag_anomalies(settings: Settings, lake: Lake, *, issue_time: pd.Timestamp) 
 
     A repetition of the run writes the same rows.
     """
-    start = issue_time - (2 * _WEEKS) * pd.Timedelta(days=7)
+    start = (issue_time - _LOOKBACK).floor("7D")  # all runs of a week replay from the same hour, and so agree on every score
     demand = hourly_demand(lake, settings, start=start, end=issue_time, as_of=issue_time).dropna(subset=["y"])
     events = known_events(lake, start=start - _LONGEST_EVENT, end=issue_time + _BEFORE, as_of=issue_time)
-    found = find_anomalies(demand, events)
-    found = found[found["ds"] >= issue_time - _RECENT]
+    both = [find_anomalies(demand, events).assign(method=METHOD), find_alarms(demand, events).assign(method=ONLINE_METHOD)]
+    found = pd.concat([part for part in both if len(part)] or both[:1]).drop_duplicates(["unique_id", "ds"])
+    found = found[found["ds"] >= issue_time - _RECENT].sort_values(["unique_id", "ds"])
     before = lake.read("anomalies", start=issue_time - _RECENT, end=issue_time, as_of=issue_time - pd.Timedelta("1us"))
     known = pd.MultiIndex.from_frame(before[["unique_id", "ds"]])
     new = found[~pd.MultiIndex.from_frame(found[["unique_id", "ds"]]).isin(known)].reset_index(drop=True)
     rows = pd.concat([new, split_series_ids(new["unique_id"])], axis=1) if len(new) else new.assign(region="", service="", resource="")
-    rows = rows.assign(method=METHOD, available_at=issue_time)[list(TABLES["anomalies"].columns)]
+    rows = rows.assign(available_at=issue_time)[list(TABLES["anomalies"].columns)]
     lake.replace("anomalies", rows, start=issue_time - _RECENT, end=issue_time, where={"available_at": issue_time})
     return rows
 
@@ -68,8 +75,8 @@ def find_anomalies(demand: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
         demand: `unique_id, ds, y`, two weeks or more before the hours of interest.
         events: known events. Those with a `value` (weather) are drivers, not happenings, and explain nothing by themselves.
     """
-    eventful = _eventful(demand, events)
-    rows = demand.assign(expected=_expected(demand.assign(y=demand["y"].mask(eventful))), eventful=eventful).dropna(subset=["expected"])
+    touched = eventful(demand, events)
+    rows = demand.assign(expected=_expected(demand.assign(y=demand["y"].mask(touched))), eventful=touched).dropna(subset=["expected"])
     residual = rows["y"] - rows["expected"]
     spread = residual.where(~rows["eventful"]).abs().groupby(rows["unique_id"]).transform("median") * _NORMAL
     level = rows["expected"].abs().groupby(rows["unique_id"]).transform("median")
@@ -82,25 +89,36 @@ def find_anomalies(demand: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     return found[["unique_id", "ds", "y", "expected", "score", "reason"]].reset_index(drop=True)
 
 
-def training_weights(demand: pd.DataFrame, events: pd.DataFrame, *, step: pd.Timedelta = _HOUR) -> pd.Series[float]:
-    """How much each row should count in training, in [0, 1], with the index of `demand`: anomalies little, everything else fully.
-
-    With the score `s` of `models.anomaly_detector`, which is a `-log10` probability, the weight is `min(1, 10^(threshold - s))`: a row that is k times rarer than the threshold
-    counts one k-th. The weight of a row depends on the rows before it alone. Rows that a known event touches, that have no value, or that come too early to judge count fully.
+def find_alarms(demand: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """`unique_id, ds, y, expected, score, reason` of the alarms of the online detector, which saw all hours of `demand` in order.
 
     Args:
-        demand: `unique_id, ds, y`, one row per series and time, `step` apart; rows may be missing.
-        events: known events; those with a `value` (weather) excuse nothing.
-        step: time between two rows of a series.
-
-    Raises:
-        BadInputError: a series has two rows of the same time.
+        demand: `unique_id, ds, y`, hourly; a series is judged from its 101st hour on.
+        events: known events, as in `find_anomalies`.
     """
     if demand.empty:
-        return pd.Series(dtype=float, index=demand.index)
-    found = detect_anomalies(demand, step=step, excused=_eventful(demand, events))
-    score = found.set_index(["unique_id", "ds"])["score"].reindex(pd.MultiIndex.from_frame(demand[["unique_id", "ds"]]))
-    return pd.Series(np.minimum(1.0, 10.0 ** (ONLINE_THRESHOLD - score.to_numpy())), index=demand.index)
+        return demand.assign(expected=0.0, score=0.0, reason="")
+    judged = detect_anomalies(demand, step=_HOUR, excused=eventful(demand, events))
+    far = judged[judged["alarm"]].reset_index(drop=True)
+    reason = [
+        f"{abs(y - expected):.4g} {'above' if y > expected else 'below'} what level and rhythm let expect, with no known event: rarer than one hour in "
+        f"{10.0**score:,.0f} of this series"
+        for y, expected, score in zip(far["y"], far["expected"], far["score"], strict=True)
+    ]
+    return far.assign(reason=reason)[["unique_id", "ds", "y", "expected", "score", "reason"]]
+
+
+def eventful(demand: pd.DataFrame, events: pd.DataFrame) -> pd.Series[bool]:
+    """Whether a known event touches the hour, for the series it concerns; with the index of `demand`."""
+    happenings = events[events["value"].isna()]
+    touched, times = np.zeros(len(demand), dtype=bool), demand["ds"].to_numpy(dtype=_TIME)
+    for series, places in demand.groupby("unique_id").indices.items():
+        own = events_of_series(happenings, str(series))
+        begun = np.searchsorted(np.sort((own["start"] - _BEFORE - _HOUR).to_numpy(dtype=_TIME)), times[places], side="left")
+        over = np.searchsorted(np.sort((own["end"] + _AFTER).to_numpy(dtype=_TIME)), times[places], side="right")
+        touched[places] = begun > over
+    marked: pd.Series[bool] = pd.Series(touched, index=demand.index, dtype=bool)
+    return marked
 
 
 def _expected(demand: pd.DataFrame) -> pd.Series[float]:
@@ -112,14 +130,3 @@ def _expected(demand: pd.DataFrame) -> pd.Series[float]:
         weeks[week] = keyed.reindex(then).to_numpy()
     past = pd.DataFrame(weeks, index=demand.index)
     return past.median(axis=1).where(past.notna().sum(axis=1) >= _LEAST_WEEKS)
-
-
-def _eventful(demand: pd.DataFrame, events: pd.DataFrame) -> pd.Series[bool]:
-    """Whether a known event touches the hour, for the series it concerns."""
-    happenings = events[events["value"].isna()]
-    touched = pd.Series(False, index=demand.index)
-    for series, rows in demand.groupby("unique_id")["ds"]:
-        own = events_of_series(happenings, str(series))
-        for start, end in zip(own["start"] - _BEFORE - _HOUR, own["end"] + _AFTER, strict=True):
-            touched.loc[rows.index] |= (rows > start) & (rows < end)
-    return touched

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from headroom.home import Home
+from models.anomaly_doubt import believed
 from models.calibration import Calibration
 from models.demand_model import DemandModel
 from models.judging import score_rows
@@ -60,5 +61,5 @@ def _forecasts(model: DemandModel, plan: TrainingPlan, floor: pd.DataFrame) -> p
     raw = dataclasses.replace(model, calibration=Calibration.none())
     history, events = plan.history(), plan.events()
     cutoffs = [pd.Timestamp(cutoff) for cutoff in sorted(floor["cutoff"].unique())]
-    parts = [raw.predict(history[history["ds"] < cutoff], events, cutoff).assign(cutoff=cutoff) for cutoff in cutoffs]
+    parts = [raw.predict(believed(history, cutoff), events, cutoff).assign(cutoff=cutoff) for cutoff in cutoffs]
     return pd.concat(parts, ignore_index=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from models.anomaly_doubt import believed
 from models.backtest import split_windows
 from models.calibration import Calibration, fit_calibration
 from models.candidates import NAIVES
@@ -62,7 +63,7 @@ def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
     folder = plan.path("model", f"-{_digest(weights, calibration)}")
     if not folder.is_dir():
         model = DemandModel.fit(
-            plan.history(),
+            believed(plan.history(), plan.issue_time),
             plan.events(),
             plan.calendar,
             weights=_as_mapping(weights),

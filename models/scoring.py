@@ -20,6 +20,7 @@ from headroom.lake import Lake
 from headroom.schemas import TABLES, content_digest
 from headroom.settings import Settings
 from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS, split_series_ids
+from models.anomaly_doubt import believed, with_doubts
 from models.calibration import apply_offsets
 from models.candidates import NAIVES, create
 from models.champion import Champion, open_champion
@@ -88,6 +89,7 @@ def score_forecasts(settings: Settings, lake: Lake, home: Home, *, issue_time: p
             f"no series was measured between {start.isoformat()} and {issue_time.isoformat()} (as known then); ingest metrics first"
         )
     events = known_events(lake, start=start - _EVENTS_BEFORE, end=issue_time + HORIZON_HOURS * _HOUR, as_of=issue_time)
+    history = believed(with_doubts(history, events), issue_time)
     champion = open_champion(home, lake, issue_time=issue_time, live=live)
     served, fallbacks = _by_champion(champion, history, events, issue_time)
     naive = _by_naive(history[~history["unique_id"].isin(list(served["unique_id"]))], events, issue_time, fallbacks)

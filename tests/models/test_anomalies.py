@@ -9,7 +9,7 @@ import pytest
 from small_world import HOUR, ISSUE, Installation, demand, event, store
 
 from headroom.schemas import empty_frame
-from models.anomalies import find_anomalies, flag_anomalies
+from models.anomalies import METHOD, ONLINE_METHOD, find_anomalies, flag_anomalies
 
 SERIES = "paris/edge/cpu"
 SPIKE = ISSUE - 5 * HOUR
@@ -95,3 +95,19 @@ def test_an_anomaly_is_written_once_and_known_from_the_run_that_found_it(world: 
     versions = world.lake.versions("anomalies", start=SPIKE - HOUR, end=ISSUE)
     assert list(versions["available_at"]) == [SPIKE + HOUR]
     assert versions["unique_id"].item() == SERIES
+
+
+def test_a_young_series_has_alarms_of_the_online_detector_and_an_event_excuses_them(tmp_path: Path) -> None:
+    """Ten days are too few for weeks to compare."""
+    made, rows = Installation(tmp_path / "home"), spiked(4.0)
+    store(made.lake, rows[rows["ds"] >= ISSUE - 10 * 24 * HOUR])
+    found = flag_anomalies(made.settings, made.lake, issue_time=ISSUE)
+    assert list(found["ds"]) == [SPIKE]
+    assert found["method"].item() == ONLINE_METHOD
+    assert "rarer than one hour in" in found["reason"].item()
+    event(made.lake, "match-1", SPIKE, 1, known=SPIKE)
+    assert flag_anomalies(made.settings, made.lake, issue_time=ISSUE).empty
+
+
+def test_an_hour_that_both_methods_find_is_one_row_with_the_reason_of_weeks(world: Installation) -> None:
+    assert list(flag_anomalies(world.settings, world.lake, issue_time=ISSUE)["method"]) == [METHOD]
