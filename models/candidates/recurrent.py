@@ -41,11 +41,11 @@ class Recurrent:
     last day that it forecast.
     """
 
-    def __init__(self, seed: int = 0, steps: int = _STEPS) -> None:
+    def __init__(self, seed: int = 0, steps: int | None = None) -> None:
         """A new, unfitted candidate.
 
         Args:
-            steps: of training.
+            steps: of training; as many as pay on the benchmark's traces when not given.
 
         Raises:
             BadInputError: when the libraries are missing.
@@ -56,17 +56,17 @@ class Recurrent:
             )
         self.name = "gru"
         self.seed = seed
-        self.steps = steps
+        self.steps = _STEPS if steps is None else steps
         self._calendar = SeriesCalendar()
         self._outlook = Outlook()
         self._parameters: Parameters = {}
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:
         """Train on at most 90 days; the last training target lies before the end of the history."""
-        self._calendar, self._outlook, self._parameters = calendar, outlook(events), {}
-        rhythm = calendar.rhythm
+        self._calendar, self._parameters, rhythm = calendar, {}, calendar.rhythm
         end = history["ds"].max() + rhythm.step
         steps = min(int((end - history["ds"].min()) / rhythm.step), rhythm.training)
+        self._outlook = outlook(events, steps / rhythm.week)
         names, values = grid(history.dropna(subset=["y"]), end, rhythm, steps=steps)
         series, origins = _training_windows(np.isfinite(values), rhythm, self.seed)
         if not origins.size:
@@ -107,7 +107,8 @@ class Recurrent:
         """
         told = json.loads((folder / "network.json").read_text("utf-8"))
         self._calendar = calendar
-        self._outlook = Outlook(**{part: tuple(values) for part, values in told["outlook"].items()})
+        kept: dict[str, Any] = {part: tuple(value) if isinstance(value, list) else value for part, value in told["outlook"].items()}
+        self._outlook = Outlook(**kept)
         if told["shape"] != asdict(self._shape()):
             raise BadInputError(f"{folder}: the network was trained for {told['shape']}, not {asdict(self._shape())}; train again")
         with np.load(folder / "network.npz", allow_pickle=False) as stored:
