@@ -30,6 +30,7 @@ _OF_CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = {
     "auto-arima": ("statsforecast",),
     "auto-ets": ("statsforecast",),
     "flair": ("flaircast",),
+    "gru": ("jax", "optax"),
     "lightgbm": ("lightgbm",),
     "mstl": ("statsforecast",),
     "prophet": ("prophet",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from headroom.errors import BadInputError
+from models.candidates.recurrent import Recurrent, installed
 from models.forecaster import Forecaster
 
 __all__ = ["CANDIDATES", "DEFAULT_CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "bare", "create"]
@@ -13,10 +14,10 @@ NAIVES: Final = ("seasonal-naive-24", "seasonal-naive-168")
 # One model per series: their series can be spread over shards.
 LOCAL_CANDIDATES: Final = (*NAIVES, "flair", "auto-arima", "auto-ets", "mstl", "prophet")
 # One model across all series: needs all of them in one shard.
-GLOBAL_CANDIDATES: Final = ("seasonal-ridge", "lightgbm", "exponential-smoothing")
+GLOBAL_CANDIDATES: Final = ("seasonal-ridge", "lightgbm", "exponential-smoothing", "gru")
 CANDIDATES: Final = (*LOCAL_CANDIDATES, *GLOBAL_CANDIDATES)
-# What a training takes unless told otherwise: AutoARIMA costs most and adds least to an ensemble with the others.
-DEFAULT_CANDIDATES: Final = tuple(name for name in CANDIDATES if name != "auto-arima")
+# What a training takes unless told otherwise: AutoARIMA costs most and adds least to an ensemble with the others; the network is an extra.
+DEFAULT_CANDIDATES: Final = tuple(name for name in CANDIDATES if name != "auto-arima" and (name != "gru" or installed()))
 
 
 def create(name: str, *, seed: int = 0) -> Forecaster:
@@ -64,4 +65,6 @@ def bare(name: str, *, seed: int = 0) -> Forecaster:
         from models.candidates.exponential_smoothing import ExponentialSmoothing
 
         return ExponentialSmoothing(seed=seed)
+    if name == "gru":
+        return Recurrent(seed=seed)
     raise BadInputError(f"candidate {name!r} is unknown; known: {', '.join(CANDIDATES)}")

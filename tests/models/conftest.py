@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,14 @@ from models.registry import migrate
 from models.training import TrainingOptions, backtest_shard, finish_training, plan_training
 
 EARLIER = ISSUE - pd.Timedelta(days=7)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_steps_of_the_network() -> Iterator[None]:
+    """A fit of the recurrent candidate at full length takes a quarter of a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.candidates.recurrent._STEPS", 60)
+        yield
 
 
 def train(made: Installation, issue_time: pd.Timestamp, run_id: str, **options: object) -> str:
