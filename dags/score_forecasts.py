@@ -7,7 +7,7 @@
 past range: `airflow backfill create --dag-id score_forecasts --from-date ... --to-date ...` gives the forecasts that live runs
 had, because everything it reads is read as of its issue time.
 
-**In.** `metrics`, `events`, `calibration`, the champion. **Out.** `forecasts`; the asset `forecasts` wakes allocation. A backfilled
+**In.** `metrics`, `events`, `calibration`, the champion. **Out.** `forecasts`, and `totals` when `forecasting.totals` asks for them; the asset `forecasts` wakes allocation. A backfilled
 event says `live: false`, and allocation then plans without touching the cloud.
 
 **When it fails.** No champion or no MLflow: it falls back (last cached champion, seasonal naive), marks the rows and says so in
@@ -40,6 +40,7 @@ def score_forecasts() -> None:
     @task(outlets=[FORECASTS])
     def score() -> Any:
         from headroom.runtime import Runtime
+        from models.lake_totals import write_totals
         from models.scoring import already_scored
         from models.scoring import score_forecasts as score_series
 
@@ -47,6 +48,8 @@ def score_forecasts() -> None:
         if kind == "scheduled" and already_scored(run.lake, issue):
             raise AirflowSkipException(f"{issue.isoformat()} was scored when its metrics were published")
         report = score_series(run.settings, run.lake, run.home, issue_time=issue, live=kind != "backfill")
+        if run.settings.forecasting.totals:
+            write_totals(run.lake, issue_time=issue)
         facts = {"rows": report.rows, "model_version": report.model_version, "fallbacks": len(report.fallbacks), "digest": report.digest}
         yield Metadata(FORECASTS, asset_extra(issue, live=kind != "backfill", **facts))
 

@@ -31,6 +31,10 @@ Horizon = Annotated[int, typer.Option(help="Steps ahead.", min=1)]
 Freq = Annotated[str | None, typer.Option(help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")]
 Candidates = Annotated[str | None, typer.Option(help="Only these candidates, for example mstl,lightgbm. Default: what the engine chooses.")]
 Jobs = Annotated[int | None, typer.Option(help="Processes at most. Default: one per core.", min=1)]
+Totals = Annotated[
+    str | None,
+    typer.Option(help="Forecast services, regions and everything too, and make all agree: bottom-up, wls-var or mint-shrink."),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same forecast.", min=0)]
 
 
@@ -50,6 +54,7 @@ def backtest(
     freq: Freq = None,
     candidates: Candidates = None,
     jobs: Jobs = None,
+    totals: Totals = None,
     seed: Seed = 0,
 ) -> None:
     """Forecast the last windows of a file from what lay before them, and say how good that was.
@@ -58,14 +63,19 @@ def backtest(
 
     Example: headroom backtest --input demo/hourly.csv --events demo/events.csv --horizon 72 --windows 3 --output var/backtest
     """
+    from dataclasses import replace
+
     from headroom.backtest_judgement import judge
     from headroom.backtest_report import write_backtest
     from headroom.progress_bar import ProgressBar
     from models import engine
+    from models.accuracy import FINAL
+    from models.frame_totals import coherent_backtest, method_of
 
     console = open_console()
     _check_folder(output)
-    series = _read(console, source, freq)
+    method = method_of(totals) if totals else None
+    series = _read(console, source, freq, totals=method is not None)
     happenings, regressors = _read_drivers(events, future, series)
     with ProgressBar(console) as progress:
         result = engine.backtest_frame(
@@ -79,6 +89,8 @@ def backtest(
             progress=progress,
             jobs=jobs or _cores(),
         )
+    if method:
+        result = replace(result, forecasts=coherent_backtest(result.forecasts, series, method, FINAL))
     judgement = judge(result, series, horizon=horizon, windows=windows)
     page = write_backtest(judgement, output)
     _print_judgement(console, judgement)
@@ -94,6 +106,7 @@ def forecast(
     freq: Freq = None,
     candidates: Candidates = None,
     jobs: Jobs = None,
+    totals: Totals = None,
     seed: Seed = 0,
 ) -> None:
     """Train, select, calibrate and forecast every series of a file in one go.
@@ -105,11 +118,13 @@ def forecast(
     from headroom.progress_bar import ProgressBar
     from headroom.vocabulary import QUANTILE_COLUMNS
     from models import engine
+    from models.frame_totals import coherent_forecast, method_of
 
     console = open_console()
     if output.suffix.lower() not in (".csv", ".parquet"):
         raise BadInputError(f"--output {output}: expected a file that ends in .csv or .parquet")
-    series = _read(console, source, freq)
+    method = method_of(totals) if totals else None
+    series = _read(console, source, freq, totals=method is not None)
     happenings, regressors = _read_drivers(events, future, series)
     with ProgressBar(console) as progress:
         result = engine.forecast_frame(
@@ -126,6 +141,7 @@ def forecast(
     if result.forecasts.empty:
         raise BadInputError("no series could be forecast; hand in a longer history")
     rows = result.forecasts[["unique_id", "ds", *QUANTILE_COLUMNS]]
+    rows = coherent_forecast(rows, series, method) if method else rows
     table = output.suffix.lower() == ".parquet"
     write_whole(output, lambda path: rows.to_parquet(path, index=False) if table else rows.to_csv(path, index=False))
     console.print(f"{rows['unique_id'].nunique():,} series, {horizon} steps ahead: {output}", highlight=False, soft_wrap=True)
@@ -144,11 +160,13 @@ def _check_folder(output: Path) -> None:
         raise BadInputError(f"--output {output}: expected a folder, there is a file of this name")
 
 
-def _read(console: Console, path: Path, freq: str | None) -> LongFrame:
+def _read(console: Console, path: Path, freq: str | None, *, totals: bool) -> LongFrame:
     from headroom.backtest_page.summary_words import step_words
+    from models.frame_totals import with_total_series
     from models.long_frame import read_long_frame
 
-    series = read_long_frame(path, freq)
+    read = read_long_frame(path, freq)
+    series = with_total_series(read) if totals else read
     count, rows = series.rows["unique_id"].nunique(), len(series.rows)
     console.print(f"{path}: {count:,} series, {rows:,} rows, step {step_words(series.step)}", highlight=False, soft_wrap=True)
     for note in series.notes:

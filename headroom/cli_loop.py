@@ -114,6 +114,10 @@ def score(
     console, opened, issue = open_console(), Runtime.open(), _issue(as_of)
     with console.status("scoring"):
         done = score_forecasts(opened.settings, opened.lake, opened.home, issue_time=issue, live=live)
+    if opened.settings.forecasting.totals:
+        from models.lake_totals import write_totals
+
+        console.print(f"{write_totals(opened.lake, issue_time=issue)} rows of totals", highlight=False)
     console.print(f"{done.rows} rows for {issue.isoformat()} by version {done.model_version}", highlight=False)
     for series, reason in done.fallbacks.items():
         console.print(f"  {series} fell back to seasonal naive: {reason}", highlight=False)

@@ -112,6 +112,19 @@ _DECLARED: Final = (
         nullable=frozenset({"train_start", "train_end"}),
     ),
     Table(
+        name="totals",  # sums of the forecasts of an issue time; "*" stands for every region or service
+        columns={
+            "issue_time": _TIME,
+            **_SERIES,
+            "ds": _TIME,
+            **dict.fromkeys(QUANTILE_COLUMNS, _NUMBER),
+            "mean": _NUMBER,
+            "available_at": _TIME,
+        },
+        keys=("issue_time", "unique_id", "ds"),
+        day_of="issue_time",
+    ),
+    Table(
         name="plans",  # resource is instances, bandwidth or storage; amounts are in `unit`
         columns={
             "issue_time": _TIME,

@@ -1,4 +1,4 @@
-"""Forecasting: the part of `capacity.yaml` that says how forecasts are tuned."""
+"""Forecasting: the part of `capacity.yaml` that says how forecasts are tuned and summed."""
 
 from __future__ import annotations
 
@@ -18,3 +18,4 @@ class Forecasting(Strict):
         default="learn",
         description="learn: trainings try parameters and keep what pays; frozen: what is expected to be best, nothing tried",
     )
+    totals: bool = Field(default=False, description="publish forecasts of services, regions and everything beside those of the series")

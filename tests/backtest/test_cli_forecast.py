@@ -56,6 +56,16 @@ def test_a_forecast_is_a_table_of_quantiles(tmp_path: Path, name: str) -> None:
     assert [p.name for p in path.parent.iterdir()] == [name]
 
 
+def test_totals_are_forecast_too_when_asked_for(tmp_path: Path) -> None:
+    said = run("forecast", "--input", DEMO, "--horizon", "24", "--totals", "bottom-up", "--output", str(tmp_path / "next.csv"))
+    assert "6 totals added" in said
+    assert "*/*/cpu" in set(pd.read_csv(tmp_path / "next.csv")["unique_id"])
+    run("backtest", "--input", DEMO, "--horizon", "24", "--windows", "1", "--totals", "wls-var", "--output", str(tmp_path / "out"))
+    assert "*/*/cpu" in set(pd.read_parquet(tmp_path / "out" / "forecasts.parquet")["unique_id"])
+    with pytest.raises(BadInputError, match="--totals top-down: unknown method"):
+        run("forecast", "--input", DEMO, "--totals", "top-down", "--output", str(tmp_path / "next.csv"))
+
+
 @pytest.mark.parametrize("command", ["backtest", "forecast"])
 def test_the_example_of_the_help_runs(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = " ".join(run(command, "--help").split())
