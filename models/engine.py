@@ -21,12 +21,13 @@ from models.backtest import split_windows
 from models.calibration import fit_calibration
 from models.candidates import CANDIDATES, NAIVES, create
 from models.engine_clock import EngineClock, engine_clock
-from models.engine_workers import out_of_fold
+from models.engine_workers import Rows, out_of_fold
 from models.ensemble import blend, ensemble_weights
 from models.hourly_grid import recent, unservable
 from models.long_frame import LongFrame
 from models.progress import Progress, SilentProgress
-from models.rhythm import hours_ahead
+from models.rhythm import HOURLY, hours_ahead
+from models.trial import TRIAL_WINDOWS, may_win, sampled
 from models.visible_events import events_known_at
 
 __all__ = ["FINAL", "BacktestResult", "ForecastResult", "backtest_frame", "forecast_frame"]
@@ -39,11 +40,14 @@ _CALIBRATING: Final = 3
 _COST: Final = {
     **dict.fromkeys(NAIVES, 0.001),
     "seasonal-ridge": 0.005,
+    "exponential-smoothing": 0.011,
     "flair": 0.012,
-    "lightgbm": 0.03,
+    "lightgbm": 0.04,
     "mstl": 0.12,
     "auto-ets": 0.3,
 }
+# Above this a candidate must first win a trial on a sample.
+_DEAR: Final = 0.1
 _BUDGET_SECONDS: Final = 420.0
 # Less work than this is not worth another process.
 _SECONDS_PER_WORKER: Final = 15.0
@@ -104,14 +108,12 @@ def backtest_frame(
     started = time.process_time()
     clock = engine_clock(series, horizon, events, future)
     back = _windows_before(clock, horizon, windows)
-    names = _affordable(candidates, clock, windows + back)
-    jobs = _worth(jobs, names, clock, windows + back)
-    made = out_of_fold(clock, names, range(windows + back, 0, -1), seed=seed, progress=progress or SilentProgress(), jobs=jobs)
-    oof, elsewhere = made.rows, sum(made.seconds.values()) if jobs > 1 else 0.0
+    made = _out_of_fold(clock, candidates, windows, back, _Way(seed, progress or SilentProgress(), jobs))
+    oof, names = made.rows, list(made.seconds)
     finals, weights = [], []
     for ago in range(windows, 0, -1):
         now = oof[oof["cutoff"] == clock.cutoff(ago * horizon)]
-        past = oof[oof["cutoff"].isin([clock.cutoff(k * horizon) for k in range(ago + 1, ago + back + 1)])]
+        past = oof[oof["cutoff"].isin([clock.cutoff(k * horizon) for k in range(ago + 1, ago + 1 + _WEIGHING + _CALIBRATING)])]
         if now.empty:
             continue
         final, mix = _combine(past, now)
@@ -125,7 +127,7 @@ def backtest_frame(
         forecasts=forecasts[_COLUMNS].sort_values(["unique_id", "cutoff", "candidate", "ds"], ignore_index=True),
         weights=clock.own_time(pd.concat(weights, ignore_index=True))[["unique_id", "cutoff", "candidate", "weight"]],
         importance=_importance(clock, names, horizon, seed),
-        seconds={**made.seconds, FINAL: time.process_time() - started + elsewhere},
+        seconds={**made.seconds, FINAL: time.process_time() - started + made.elsewhere},
         left_out=clock.left_out(set(forecasts["unique_id"]), horizon * windows),
     )
 
@@ -145,9 +147,8 @@ def forecast_frame(
     listener = progress or SilentProgress()
     clock = engine_clock(series, horizon, events, future)
     back = _windows_before(clock, horizon, 0)
-    names = _affordable(candidates, clock, back + 1)
-    jobs = _worth(jobs, names, clock, back)
-    oof = out_of_fold(clock, names, range(back, 0, -1), seed=seed, progress=listener, jobs=jobs).rows
+    made = _out_of_fold(clock, candidates, 0, back, _Way(seed, listener, jobs))
+    oof, names = made.rows, list(made.seconds)
     known = events_known_at(clock.events, clock.end)
     usable = clock.history[~clock.history["unique_id"].isin(list(unservable(clock.history, clock.end, clock.rhythm)))]
     listener.start(len(names), "forecast")
@@ -187,24 +188,48 @@ def _windows_before(clock: EngineClock, horizon: int, windows: int) -> int:
     return max(0, min(_WEIGHING + _CALIBRATING, room // horizon + 1))
 
 
-def _affordable(candidates: Sequence[str], clock: EngineClock, windows: int) -> list[str]:
-    """The candidates asked for and the naives, or else the cheapest ones until the time budget is spent."""
-    if unknown := sorted(set(candidates) - set(CANDIDATES)):
+@dataclass(frozen=True)
+class _Way:
+    """How out-of-fold rows are made: see `backtest_frame`."""
+
+    seed: int
+    progress: Progress
+    jobs: int
+
+
+def _out_of_fold(clock: EngineClock, asked: Sequence[str], windows: int, back: int, way: _Way) -> Rows:
+    """Rows of the last `windows` + `back` windows: of the candidates asked for and the naives, or else of those that are worth their time."""
+    if unknown := sorted(set(asked) - set(CANDIDATES)):
         raise BadInputError(f"candidate {unknown[0]!r} is unknown; known: {', '.join(CANDIDATES)}")
-    if candidates:
-        return [name for name in CANDIDATES if name in {*candidates, *NAIVES}]
+    backs = range(windows + back, 0, -1)
+    if asked:
+        return _rows(clock, [name for name in CANDIDATES if name in {*asked, *NAIVES}], backs, way)
+    affordable = _affordable(clock, len(backs) + (not windows))
+    cheap = _rows(clock, [name for name in affordable if _COST[name] <= _DEAR], backs, way)
+    dear = [name for name in affordable if _COST[name] > _DEAR]
+    past = cheap.rows[cheap.rows["cutoff"] < clock.cutoff(windows * clock.rhythm.horizon)]
+    if not dear or past.empty:
+        return cheap
+    tried = _rows(sampled(clock, list(past["unique_id"].unique())), dear, range(windows + TRIAL_WINDOWS, windows, -1), way)
+    won = may_win(past, tried.rows)
+    return cheap.joined(_rows(clock, won, backs, way)) if won else cheap
+
+
+def _rows(clock: EngineClock, names: Sequence[str], backs: Sequence[int], way: _Way) -> Rows:
+    """`out_of_fold` with as many processes as pay: a new one costs seconds before it works."""
+    seconds = sum(_COST.get(name, 0.0) for name in names) * clock.count * len(backs)
+    jobs = max(1, min(way.jobs, int(seconds / _SECONDS_PER_WORKER)))
+    return out_of_fold(clock, names, backs, seed=way.seed, progress=way.progress, jobs=jobs)
+
+
+def _affordable(clock: EngineClock, windows: int) -> list[str]:
+    """The cheapest candidates until the time budget is spent; they cost more where a day has more steps than 24."""
     spent, chosen = 0.0, set()
     for name, cost in _COST.items():
-        spent += cost * clock.count * windows
+        spent += cost * clock.count * windows * max(1.0, clock.rhythm.context / HOURLY.context)
         if name in NAIVES or spent <= _BUDGET_SECONDS:
             chosen.add(name)
     return [name for name in CANDIDATES if name in chosen]
-
-
-def _worth(jobs: int, names: Sequence[str], clock: EngineClock, windows: int) -> int:
-    """Processes that pay: a new one costs seconds before it works."""
-    seconds = sum(_COST.get(name, 0.0) for name in names) * clock.count * windows
-    return max(1, min(jobs, int(seconds / _SECONDS_PER_WORKER)))
 
 
 def _importance(clock: EngineClock, names: Sequence[str], horizon: int, seed: int) -> pd.DataFrame:

@@ -26,10 +26,22 @@ _given: list[EngineClock] = []
 
 @dataclass(frozen=True)
 class Rows:
-    """Out-of-fold rows (`models.backtest.OOF_COLUMNS`) and CPU seconds per candidate."""
+    """Out-of-fold rows.
+
+    Attributes:
+        rows: `models.backtest.OOF_COLUMNS`.
+        seconds: candidate -> CPU seconds; its keys are the candidates that ran.
+        elsewhere: CPU seconds of other processes, also of rows that were not kept.
+    """
 
     rows: pd.DataFrame
     seconds: dict[str, float]
+    elsewhere: float = 0.0
+
+    def joined(self, other: Rows) -> Rows:
+        """These rows and those of other candidates."""
+        both = pd.concat([self.rows, other.rows], ignore_index=True) if len(other.rows) else self.rows
+        return Rows(both, self.seconds | other.seconds, self.elsewhere + other.elsewhere)
 
 
 def out_of_fold(clock: EngineClock, names: Sequence[str], backs: Sequence[int], *, seed: int, progress: Progress, jobs: int = 1) -> Rows:
@@ -42,7 +54,8 @@ def out_of_fold(clock: EngineClock, names: Sequence[str], backs: Sequence[int], 
         seconds[task[0]] += spent
         progress.advance(1, f"{task[0]}, {task[1]} windows back")
     full = [found[task] for task in tasks if len(found[task])]
-    return Rows(pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=list(OOF_COLUMNS)), seconds)
+    rows = pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=list(OOF_COLUMNS))
+    return Rows(rows, seconds, sum(seconds.values()) if jobs > 1 else 0.0)
 
 
 _Task = tuple[str, int]

@@ -16,7 +16,7 @@ from headroom.vocabulary import HORIZON_BUCKETS
 from models.anomalies import flag_anomalies
 from models.drift import WINDOW, find_drift
 from models.held_capacity import plan_resource
-from models.online_calibration import learnt_offsets, moved_offsets
+from models.online_calibration import applied_offsets, learnt_offsets, moved_offsets
 from models.outcomes import LOOKBACK, judge
 from models.scoring import FALLBACK
 
@@ -96,13 +96,13 @@ def learn_from_usage(settings: Settings, lake: Lake, *, issue_time: pd.Timestamp
 
 def _calibrate(lake: Lake, outcomes: pd.DataFrame, issue_time: pd.Timestamp) -> int:
     """Write the offsets after these outcomes: of every series, for the version that forecast it last."""
-    before = learnt_offsets(lake, issue_time)
+    before, applied = learnt_offsets(lake, issue_time), applied_offsets(lake, outcomes, issue_time)
     newest = outcomes.sort_values("issue_time").drop_duplicates("unique_id", keep="last").set_index("unique_id")["model_version"]
     own = outcomes[outcomes["model_version"] == outcomes["unique_id"].map(newest)]
     parts = []
     for version, rows in own.groupby("model_version", sort=True):
         old = before[(before["model_version"] == version) & before["unique_id"].isin(rows["unique_id"])]
-        parts.append(moved_offsets(rows, old).assign(model_version=version))
+        parts.append(moved_offsets(rows, old, applied).assign(model_version=version))
     columns = list(TABLES["calibration"].columns)
     moved = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     lake.replace(

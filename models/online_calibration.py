@@ -27,7 +27,7 @@ _BOUND: Final = 8.0
 # The 80 % interval keeps at least this share of its width.
 _LEAST_SHARE: Final = 0.2
 # Offsets that were not renewed for this long are forgotten.
-_LIFETIME: Final = pd.Timedelta(days=14)
+_LIFETIME: Final = pd.Timedelta(days=7)
 _GROUP: Final = ["unique_id", "bucket"]
 _LEVELS: Final = list(QUANTILE_COLUMNS)
 _STATE: Final = list(STATE_COLUMNS)

@@ -14,14 +14,17 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
-from models.candidates.seasonal_ridge import SeasonalRidge, fit_ridge, ridge_point
+from models.candidates.exponential_smoothing import ExponentialSmoothing
 from models.direct_features import Layout, direct_table
 from models.event_features import driver_kinds, event_kinds
 from models.forecaster import SeriesCalendar
-from models.hourly_grid import Array, fill_rows, grid
+from models.hourly_grid import Array, grid
 from models.lag_features import Index
 from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
+from models.smoothing import first_forecast
+from models.smoothing_fit import fit_smoothing
+from models.smoothing_point import smoothing_point
 
 __all__ = ["LightGBMQuantile", "training_origins"]
 
@@ -51,7 +54,7 @@ _PARAMETERS: Final[dict[str, Any]] = {
 
 
 class LightGBMQuantile:
-    """Learns departures from the seasonal ridge's forecast (see `models.direct_features`) with the horizon as a feature.
+    """Learns departures from the exponential smoothing's forecast (see `models.direct_features`) with the horizon as a feature.
 
     A history too short for one training origin gives no fit, and then no forecast.
     """
@@ -62,7 +65,7 @@ class LightGBMQuantile:
         self.layout = Layout((), (), ())
         self._calendar = SeriesCalendar()
         self._boosters: list[Any] = []
-        self._ridge = SeasonalRidge(seed)
+        self._smoothing = ExponentialSmoothing(seed)
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:
         """Train on at most 90 days; the last training target lies before the end of the history (see `training_origins`)."""
@@ -78,12 +81,13 @@ class LightGBMQuantile:
             return self
         random = np.random.default_rng(self.seed).random((origins.size, rhythm.horizon))
         horizon = np.sort(np.argsort(random, axis=1)[:, :_HORIZONS_PER_ORIGIN], axis=1) + 1
-        self._ridge.fitted = fit_ridge(names, values, rhythm)
-        anchor, _ = ridge_point(self._ridge.fitted, names, fill_rows(values, rhythm.day), origins, horizon, rhythm)
+        fitted = self._smoothing.fitted = fit_smoothing(names, values, end, rhythm)
+        anchor = smoothing_point(fitted, names, values, origins, horizon, rhythm)
         table = direct_table(names, values, end, origins, horizon, events, calendar, self.layout, anchor)
         departure = values[:, origins[:, None] + horizon - 1] - table.anchor
         target = np.divide(departure, table.scale, out=np.full_like(departure, np.nan), where=table.scale > 0)
-        usable = np.isfinite(target)
+        young = origins - np.argmax(np.isfinite(values), axis=1)[:, None] < first_forecast(rhythm)
+        usable = np.isfinite(target) & ~young[:, :, None]  # the smoothing has no forecast so soon
         if not usable.any():
             return self
         parameters = {**_PARAMETERS, "seed": self.seed}
@@ -102,10 +106,11 @@ class LightGBMQuantile:
     ) -> pd.DataFrame:
         rhythm = self._calendar.rhythm
         names, values = grid(history, issue_time, rhythm)
-        if not self._boosters:
+        fitted = self._smoothing.fitted
+        if not self._boosters or fitted is None:
             return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
         origin, steps = np.array([rhythm.context]), np.arange(1, horizon + 1)[None, :]
-        anchor, _ = ridge_point(self._ridge.fitted, names, fill_rows(values, rhythm.day), origin, steps, rhythm)
+        anchor = smoothing_point(fitted, names, values, origin, steps, rhythm, issue_time - rhythm.context * rhythm.step)
         table = direct_table(names, values, issue_time, origin, steps, events, self._calendar, self.layout, anchor)
         rows = table.features.reshape(len(names) * horizon, -1)
         learnt = np.column_stack([booster.predict(rows, num_threads=1) for booster in self._boosters])
@@ -121,9 +126,9 @@ class LightGBMQuantile:
         return table.sort_values("share", ascending=False, ignore_index=True)
 
     def save(self, folder: Path) -> None:
-        """Write `layout.json`, the ridge that anchors it, and one LightGBM text file per level."""
+        """Write `layout.json`, the smoothing that anchors it, and one LightGBM text file per level."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._ridge.save(folder)
+        self._smoothing.save(folder)
         (folder / "layout.json").write_text(json.dumps(asdict(self.layout), indent=2) + "\n", encoding="utf-8")
         for level, booster in zip(_LEVELS, self._boosters, strict=False):
             booster.save_model(folder / f"quantile-{level}.txt")
@@ -138,7 +143,7 @@ class LightGBMQuantile:
 
         self.layout = Layout(**{part: tuple(names) for part, names in json.loads((folder / "layout.json").read_text("utf-8")).items()})
         self._calendar = calendar
-        self._ridge = self._ridge.load(folder, calendar)
+        self._smoothing = self._smoothing.load(folder, calendar)
         files = [file for file in (folder / f"quantile-{level}.txt" for level in _LEVELS) if file.is_file()]
         if len(files) not in (0, len(_LEVELS)):
             raise BadInputError(f"{folder}: {len(files)} of {len(_LEVELS)} boosters; the model was not saved whole, train again")
