@@ -13,6 +13,7 @@ from small_world import ISSUE, Installation, demand, store
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS
+from models.backtest import split_windows
 from models.ensemble import ensemble_weights
 from models.judging import floor_rows
 from models.model_card import model_card
@@ -93,7 +94,7 @@ def test_a_tuned_training_takes_the_shrinkage_and_its_card_states_the_regret(
 ) -> None:
     made = Installation(Path(shutil.copytree(migrated, tmp_path / "home")))
     store(made.lake, pd.concat([demand(name, ISSUE - pd.Timedelta(days=28), 28 * 24, noise=0.1) for name in made.series]))
-    options = TrainingOptions(history_days=28, candidates=("flair",), promote="never", windows=2)
+    options = TrainingOptions(history_days=28, candidates=("flair",), promote="never", windows=3)
     url = made.home.database_url
     plan = plan_training(made.settings, made.lake, made.home.work, issue_time=ISSUE, run_id="t", options=options, tuning_url=url)
     frames = [
@@ -104,8 +105,7 @@ def test_a_tuned_training_takes_the_shrinkage_and_its_card_states_the_regret(
     finish_training(made.settings, made.lake, made.home, plan.folder)
     assert "## Self-tuning" in cards[0]
     assert "| as tuned | 3 |" in cards[0]
-    rows = pd.concat(frames)
-    early = rows[rows["cutoff"] == plan.cutoffs[0]]
+    early, _ = split_windows(pd.concat(frames), options.calibration_windows)
     tuned = ensemble_weights(early, plan.weight_shrinkage)
     saved = pd.read_json(next(plan.folder.glob("model-*/model.json")), typ="series")["weights"]
     for series in made.series:
