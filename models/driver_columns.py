@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.event_features import driver_hours, driver_kinds, event_kinds
+from models.event_features import driver_kinds, event_kinds
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array
 from models.rhythm import HOURLY
@@ -19,6 +19,7 @@ from models.visible_events import events_of_series
 
 __all__ = ["EVENT_WIDTH", "READING_WIDTH", "Audience", "DriverLayout", "audiences", "driver_columns", "driver_layout", "unknown_coverage"]
 
+_ADDRESS: Final = ("region", "service", "unique_id")
 # Hours to the start and since the end at which a ramp has its peaks; it ends at the last number.
 _RAMP: Final = (0.0, 2.0, 5.0, 12.0, 20.0)
 # Peaks within an event, as shares of its length.
@@ -41,12 +42,14 @@ class Audience:
 
     Attributes:
         rows: positions of the series.
-        events: the rows of the events table that concern them.
+        events: the events that concern them, as in the events table, without readings.
+        readings: shape (steps, kinds of readings), their mean within each step, NaN where there is none; kinds as `driver_kinds` has them.
         times: true time (UTC) of every step.
     """
 
     rows: npt.NDArray[np.int64]
     events: pd.DataFrame
+    readings: Array
     times: pd.DatetimeIndex
 
 
@@ -76,36 +79,102 @@ class DriverLayout:
         return len(self.kinds) * EVENT_WIDTH + len(self.readings) * READING_WIDTH
 
 
-def audiences(events: pd.DataFrame, names: Sequence[str], times: pd.DatetimeIndex, calendar: SeriesCalendar) -> list[Audience]:
-    """Every series that any event concerns, once; `times` are the steps on the common clock."""
-    keys = [name for name in ("region", "service", "unique_id") if name in events.columns]
-    told = events[keys].fillna("").astype(str)
-    code = told.groupby(keys, sort=True).ngroup().to_numpy()
-    addresses = told.assign(code=code).drop_duplicates("code").sort_values("code").reset_index(drop=True)
-    own = addresses["unique_id"] if "unique_id" in addresses else pd.Series("", index=addresses.index)
-    everyone, single = addresses[own == ""], dict(iter(addresses[own != ""].groupby(own[own != ""])))
+def audiences(
+    events: pd.DataFrame, names: Sequence[str], times: pd.DatetimeIndex, calendar: SeriesCalendar, readings: Sequence[str] | None = None
+) -> list[Audience]:
+    """Every series that any row concerns, once; `times` are the steps on the common clock.
+
+    Args:
+        readings: kinds of them, in order; the most frequent ones when not given.
+    """
+    kinds = driver_kinds(events) if readings is None else list(readings)
+    code, addresses = _addresses(events)
     members: dict[tuple[pd.Timedelta, tuple[int, ...]], list[int]] = defaultdict(list)
-    for row, name in enumerate(names):
-        possible = pd.concat([everyone, single[name]]) if name in single else everyone
-        concerned = tuple(sorted(events_of_series(possible, name)["code"])) if len(possible) else ()
+    for row, concerned in enumerate(_concerned(addresses, names)):
         if concerned:
-            members[calendar.shifts.get(name, pd.Timedelta(0)), concerned].append(row)
-    return [
-        Audience(np.array(rows), events[np.isin(code, concerned)], calendar.true(names[rows[0]], times))
-        for (_, concerned), rows in members.items()
-    ]
+            members[calendar.shifts.get(names[row], pd.Timedelta(0)), concerned].append(row)
+    happening = events["value"].isna().to_numpy()
+    read = ~happening & events["kind"].isin(kinds).to_numpy()
+    told = events[read]
+    sources = _Readings(
+        code=code[read],
+        kind=pd.Index(kinds).get_indexer(pd.Index(told["kind"])),
+        start=_microseconds(pd.DatetimeIndex(told["start"])),
+        value=told["value"].to_numpy(dtype=float),
+    ).sorted()
+    plain, plain_code = events[happening], code[happening]
+    found = []
+    for (_, concerned), rows in members.items():
+        true = calendar.true(names[rows[0]], times)
+        own = plain[np.isin(plain_code, concerned)] if len(plain) else plain
+        found.append(Audience(np.array(rows), own, sources.within(concerned, true, len(kinds), calendar.rhythm.step), true))
+    return found
 
 
-def driver_layout(events: pd.DataFrame, groups: Sequence[Audience], series: int, step: pd.Timedelta = HOURLY.step) -> DriverLayout:
+@dataclass(frozen=True)
+class _Readings:
+    """Rows of the events table that carry a value, as arrays: address, kind, start in microseconds, value."""
+
+    code: npt.NDArray[np.int64]
+    kind: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    value: Array
+
+    def sorted(self) -> _Readings:
+        order = np.argsort(self.code, kind="stable")
+        return _Readings(self.code[order], self.kind[order], self.start[order], self.value[order])
+
+    def within(self, codes: Sequence[int], times: pd.DatetimeIndex, kinds: int, step: pd.Timedelta) -> Array:
+        """Shape (steps, kinds): mean of the readings of these addresses that start within each step."""
+        if not len(times) or not kinds:
+            return np.full((len(times), kinds), np.nan)
+        spans = [slice(*np.searchsorted(self.code, [code, code + 1])) for code in codes]
+        start, kind, value = (np.concatenate([part[span] for span in spans]) for part in (self.start, self.kind, self.value))
+        place = (start - _microseconds(times[:1])[0]) // (step // pd.Timedelta(microseconds=1))
+        inside = (place >= 0) & (place < len(times)) & np.isfinite(value)
+        cell = (place * kinds + kind)[inside]
+        count = np.bincount(cell, minlength=len(times) * kinds)
+        total = np.bincount(cell, value[inside], minlength=len(times) * kinds)
+        mean: Array = np.divide(total, count, out=np.full(total.size, np.nan), where=count > 0)
+        return mean.reshape(len(times), kinds)
+
+
+def _microseconds(times: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
+    elapsed = times - pd.Timestamp(0, tz="UTC")
+    return np.asarray(elapsed // pd.Timedelta(microseconds=1), dtype=np.int64)
+
+
+def _addresses(events: pd.DataFrame) -> tuple[npt.NDArray[np.int64], pd.DataFrame]:
+    """(number of every row's address, the addresses: `region, service, unique_id, code`)."""
+    told = pd.DataFrame({name: events[name].fillna("") if name in events.columns else "" for name in _ADDRESS}, index=events.index)
+    code = told.groupby(list(_ADDRESS), sort=True).ngroup().to_numpy()
+    first = np.unique(code, return_index=True)[1]
+    return code.astype(np.int64), told.iloc[first].assign(code=np.arange(first.size)).reset_index(drop=True)
+
+
+def _concerned(addresses: pd.DataFrame, names: Sequence[str]) -> list[tuple[int, ...]]:
+    """The codes of the addresses that hold a series, for every name: see `events_of_series`, which is asked only where it must be."""
+    own = addresses["unique_id"] != ""
+    single = {str(name): part for name, part in addresses[own].groupby("unique_id")}
+    everyone, narrow = addresses[~own], (addresses["region"] != "") | (addresses["service"] != "")
+    if not narrow.any():
+        shared = tuple(map(int, everyone["code"]))
+        alone = {name: tuple(map(int, part["code"])) for name, part in single.items()}
+        return [shared + alone.get(name, ()) for name in names]
+    possible = ((name, pd.concat([everyone, single[name]]) if name in single else everyone) for name in names)
+    return [tuple(map(int, events_of_series(part, name)["code"])) for name, part in possible]
+
+
+def driver_layout(events: pd.DataFrame, groups: Sequence[Audience], series: int) -> DriverLayout:
     """The most frequent kinds, and what is ordinary for every reading within the times of `groups`.
 
     Args:
         series: how many there are.
     """
     readings = tuple(driver_kinds(events))
+    values = [group.readings for group in groups]
     middle, spread = np.full((series + 1, len(readings)), np.nan), np.zeros((series + 1, len(readings)))
     low, high = np.zeros(len(readings)), np.zeros(len(readings))
-    values = [driver_hours(group.events, readings, group.times, step) for group in groups]
     for at in range(len(readings)):
         seen = [part[np.isfinite(part[:, at]), at] for part in values]
         together = np.concatenate([part for part in seen if part.size] or [np.zeros(1)])
@@ -130,7 +199,7 @@ def driver_columns(layout: DriverLayout, group: Audience, row: int, step: pd.Tim
         row: of the layout, that the series of `group` share.
     """
     parts = [_event_columns(group.events, kind, group.times, step) for kind in layout.kinds]
-    values = driver_hours(group.events, layout.readings, group.times, step)
+    values = group.readings
     spread = layout.spread[row]
     z = np.divide(values - layout.middle[row], spread, out=np.zeros_like(values), where=spread > 1e-9 * (1 + np.abs(layout.middle[row])))
     z = np.clip(z, layout.low, layout.high)
@@ -143,7 +212,7 @@ def driver_columns(layout: DriverLayout, group: Audience, row: int, step: pd.Tim
 
 def unknown_coverage(known: Sequence[str], group: Audience, step: pd.Timedelta = HOURLY.step) -> Array:
     """Shape (steps,): how much of a step events of other kinds than `known` cover, at most 1."""
-    others = group.events[group.events["value"].isna() & ~group.events["kind"].isin(list(known))]
+    others = group.events[~group.events["kind"].isin(list(known))]
     kinds = sorted(others["kind"].unique())
     found = sum((_event_columns(others, kind, group.times, step)[:, 0] for kind in kinds), np.zeros(len(group.times)))
     return np.minimum(found, 1.0)
@@ -152,7 +221,7 @@ def unknown_coverage(known: Sequence[str], group: Audience, step: pd.Timedelta =
 def _event_columns(events: pd.DataFrame, kind: str, times: pd.DatetimeIndex, step: pd.Timedelta) -> Array:
     """Shape (steps, EVENT_WIDTH). Only the steps around an event are worked on, so that many events cost little."""
     found = np.zeros((len(times), EVENT_WIDTH))
-    chosen = events[(events["kind"] == kind) & events["value"].isna()]
+    chosen = events[events["kind"] == kind]
     if chosen.empty or not len(times):
         return found
     hour, width = pd.Timedelta(hours=1), step / pd.Timedelta(hours=1)

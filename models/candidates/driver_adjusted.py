@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS, QUANTILES
-from models.driver_effects import DriverEffects, fit_effects
+from models.driver_effects import DriverEffects
+from models.driver_learning import learn_effects
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
 from models.hourly_grid import Array, grid
 from models.quantile_frame import lowest, quantile_frame, within_reach
@@ -45,7 +46,7 @@ class DriverAdjusted:
             most = max(rhythm.training, min(_LONGEST * rhythm.training, _MOST_VALUES // history["unique_id"].nunique()))
             steps = min(int((end - history["ds"].min()) / rhythm.step), most)
             names, values = grid(history.dropna(subset=["y"]), end, rhythm, steps=steps)
-            self.effects = fit_effects(names, values, end, events, calendar)
+            self.effects = learn_effects(names, values, end, events, calendar)
             history = self._without(history, names, values, end, events)
         self.inner = self.inner.fit(history, events, calendar)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from typing import Final, Self
 
@@ -49,6 +50,8 @@ class Flair:
         from flaircast import forecast
 
         seed = zlib.crc32(f"{self.seed}/{name}".encode())  # a series' paths do not depend on which others are forecast with it
-        paths = forecast(filled, horizon=horizon, freq="h", n_samples=_PATHS, seed=seed)
+        with warnings.catch_warnings():  # a series that varies little has an optimal power transformation that scipy bounds, and says so
+            warnings.filterwarnings("ignore", message="The optimal lambda", category=UserWarning)
+            paths = forecast(filled, horizon=horizon, freq="h", n_samples=_PATHS, seed=seed)
         quantiles: Array = np.quantile(paths, QUANTILES, axis=0).T
         return quantiles
