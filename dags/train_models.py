@@ -24,8 +24,8 @@ from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable, Metadata
 from headroom_airflow.assets import MODEL, RETRAINING
 from headroom_airflow.conduct import AS_OF, DEFAULT_ARGS, END, START, asset_extra, run_issue_time
 
-DEFAULT_CANDIDATES = ["seasonal-naive-24", "seasonal-naive-168", "flair", "auto-ets", "mstl", "prophet", "seasonal-ridge", "lightgbm"]
-CANDIDATES = [*DEFAULT_CANDIDATES, "auto-arima"]
+DEFAULT_CANDIDATES = ["seasonal-naive-24", "seasonal-naive-168", "flair", "seasonal-ridge", "exponential-smoothing", "lightgbm"]
+CANDIDATES = [*DEFAULT_CANDIDATES, "auto-arima", "auto-ets", "mstl", "prophet", "gru"]
 
 
 @dag(

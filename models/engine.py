@@ -17,9 +17,11 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS
+from models.anomaly_doubt import believed
 from models.backtest import split_windows
 from models.calibration import fit_calibration
 from models.candidates import CANDIDATES, NAIVES, create
+from models.candidates.recurrent import installed
 from models.engine_clock import EngineClock, engine_clock
 from models.engine_workers import Rows, out_of_fold
 from models.ensemble import blend, ensemble_weights
@@ -46,6 +48,10 @@ _COST: Final = {
     "mstl": 0.12,
     "auto-ets": 0.3,
 }
+# The network's training takes about as long for few series as for many; it learns little from few.
+_NETWORK: Final = "gru"
+_NETWORK_SECONDS: Final = 20.0
+_NETWORK_SERIES: Final = 20
 # Above this a candidate must first win a trial on a sample.
 _DEAR: Final = 0.1
 _BUDGET_SECONDS: Final = 420.0
@@ -150,7 +156,8 @@ def forecast_frame(
     made = _out_of_fold(clock, candidates, 0, back, _Way(seed, listener, jobs))
     oof, names = made.rows, list(made.seconds)
     known = events_known_at(clock.events, clock.end)
-    usable = clock.history[~clock.history["unique_id"].isin(list(unservable(clock.history, clock.end, clock.rhythm)))]
+    seen = believed(clock.history, clock.end)
+    usable = seen[~seen["unique_id"].isin(list(unservable(seen, clock.end, clock.rhythm)))]
     listener.start(len(names), "forecast")
     parts = []
     for name in names:
@@ -205,13 +212,14 @@ def _out_of_fold(clock: EngineClock, asked: Sequence[str], windows: int, back: i
     if asked:
         return _rows(clock, [name for name in CANDIDATES if name in {*asked, *NAIVES}], backs, way)
     affordable = _affordable(clock, len(backs) + (not windows))
-    cheap = _rows(clock, [name for name in affordable if _COST[name] <= _DEAR], backs, way)
-    dear = [name for name in affordable if _COST[name] > _DEAR]
+    dear = [name for name in affordable if name == _NETWORK or _COST[name] > _DEAR]
+    cheap = _rows(clock, [name for name in affordable if name not in dear], backs, way)
     past = cheap.rows[cheap.rows["cutoff"] < clock.cutoff(windows * clock.rhythm.horizon)]
     if not dear or past.empty:
         return cheap
-    tried = _rows(sampled(clock, list(past["unique_id"].unique())), dear, range(windows + TRIAL_WINDOWS, windows, -1), way)
-    won = may_win(past, tried.rows)
+    newest, sample = range(windows + TRIAL_WINDOWS, windows, -1), sampled(clock, list(past["unique_id"].unique()))
+    trials = [_rows(clock if name == _NETWORK else sample, [name], newest, way) for name in dear]
+    won = [name for trial in trials for name in may_win(past, trial.rows)]
     return cheap.joined(_rows(clock, won, backs, way)) if won else cheap
 
 
@@ -226,9 +234,12 @@ def _affordable(clock: EngineClock, windows: int) -> list[str]:
     """The cheapest candidates until the time budget is spent; they cost more where a day has more steps than 24."""
     spent, chosen = 0.0, set()
     for name, cost in _COST.items():
-        spent += cost * clock.count * windows * max(1.0, clock.rhythm.context / HOURLY.context)
-        if name in NAIVES or spent <= _BUDGET_SECONDS:
+        price = cost * clock.count * windows * max(1.0, clock.rhythm.context / HOURLY.context)
+        if name in NAIVES or spent + price <= _BUDGET_SECONDS:
             chosen.add(name)
+            spent += price
+    if installed() and clock.count >= _NETWORK_SERIES and spent + _NETWORK_SECONDS * windows <= _BUDGET_SECONDS:
+        chosen.add(_NETWORK)
     return [name for name in CANDIDATES if name in chosen]
 
 
@@ -239,7 +250,7 @@ def _importance(clock: EngineClock, names: Sequence[str], horizon: int, seed: in
     from models.candidates.lightgbm_quantile import LightGBMQuantile
 
     cutoff = clock.cutoff(horizon)
-    seen = clock.history[clock.history["ds"] < cutoff]
+    seen = believed(clock.history, cutoff)
     seen = seen[~seen["unique_id"].isin(list(unservable(seen, cutoff, clock.rhythm)))]
     if seen.empty:
         return pd.DataFrame({"feature": pd.Series(dtype=str), "share": pd.Series(dtype=float)})

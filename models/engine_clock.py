@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 
+from models.anomaly_doubt import DOUBTED, with_doubts
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import recent
 from models.long_frame import LongFrame
@@ -24,7 +25,7 @@ class EngineClock:
     """What the engine works on.
 
     Attributes:
-        history: `unique_id, ds, y` on the common clock, UTC.
+        history: `unique_id, ds, y` on the common clock, UTC, and `DOUBTED` (see `models.anomaly_doubt`).
         events: happenings and readings, as in the `events` table, with `unique_id` beside; in their own time.
         calendar: knows the shift of every series.
         end: first step that no series has.
@@ -85,10 +86,11 @@ def engine_clock(series: LongFrame, horizon: int, events: pd.DataFrame | None = 
     own_ends = series.rows.groupby("unique_id")["ds"].max() + rhythm.step
     end = own_ends.max()
     shifts = {str(name): end - own for name, own in own_ends.items()}
-    moved = series.rows["ds"] + series.rows["unique_id"].map(shifts)
-    history = series.rows.assign(ds=moved.dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
     known = [frame for frame in (_happenings(events), _readings(future, rhythm.step)) if len(frame)]
     told = pd.concat(known, ignore_index=True) if known else _happenings(None)
+    own = series.rows.assign(ds=series.rows["ds"].dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
+    doubted, shift = with_doubts(own, told, step=rhythm.step), own["unique_id"].map(shifts)
+    history = doubted.assign(**{name: (doubted[name] + shift).astype("datetime64[us, UTC]") for name in ("ds", DOUBTED)})
     return EngineClock(history, told, SeriesCalendar(shifts=shifts, rhythm=rhythm), pd.Timestamp(end).tz_localize("UTC"))
 
 

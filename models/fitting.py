@@ -55,7 +55,7 @@ class Fitted:
 
 def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
     """Select, calibrate and fit; a model that was fitted for this plan before is opened instead of fitted again."""
-    early, late = split_windows(oof, plan.options.calibration_windows)
+    early, late = split_windows(oof, min(plan.options.calibration_windows, oof["cutoff"].nunique() // 2))
     selection = select(early, plan.weight_shrinkage)
     weights = _for_every_series(plan, selection, late)
     own, floor = blend(late, weights), floor_rows(oof, late)

@@ -44,15 +44,15 @@ class TrainingOptions:
         shards: parallel shards of series for the per-series models.
         promote: auto (the gate decides), review (a person decides), never.
         windows: backtest windows of 72 hours; fewer when the history is short.
-        calibration_windows: how many of them calibrate and judge instead of selecting (see `models.backtest.split_windows`).
+        calibration_windows: how many of them, at most half, calibrate and judge instead of selecting (see `models.backtest.split_windows`).
     """
 
     history_days: int = 41
     candidates: Sequence[str] = DEFAULT_CANDIDATES
     shards: int = 2
     promote: PromoteMode = "auto"
-    windows: int = 4
-    calibration_windows: int = 1
+    windows: int = 6
+    calibration_windows: int = 3
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.candidates) - set(CANDIDATES)):
@@ -222,7 +222,7 @@ def _cutoffs(history: pd.DataFrame, issue_time: pd.Timestamp, options: TrainingO
     """As many windows as the longest history allows, two at least, each with enough history before it."""
     from models.backtest import backtest_cutoffs
 
-    least = options.calibration_windows + 1
+    least = 2
     hours = int((issue_time - history["ds"].min()) / _HOUR) if len(history) else 0
     windows = min(options.windows, (hours - HOURLY.shortest) // HORIZON_HOURS)
     if windows < least:

@@ -33,7 +33,7 @@ def event(start: pd.Timestamp, **told: object) -> pd.DataFrame:
 
 
 def own_ds(clock: EngineClock) -> pd.DataFrame:
-    return clock.own_time(clock.history)
+    return clock.own_time(clock.history)[["unique_id", "ds", "y"]]
 
 
 def test_all_series_end_together():
