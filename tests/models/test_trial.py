@@ -22,7 +22,7 @@ def rows(candidate: str, bias: float, width: float = 2.0) -> pd.DataFrame:
         parts.append(pd.DataFrame({"candidate": candidate, "unique_id": "a", "cutoff": cutoff, "ds": ds, "horizon": range(1, 73), "y": y}))
     frame = pd.concat(parts, ignore_index=True)
     values = 100 + bias + width * (np.array(QUANTILES) - 0.5)
-    return frame.assign(**{name: value for name, value in zip(QUANTILE_COLUMNS, values, strict=True)})
+    return frame.assign(**dict(zip(QUANTILE_COLUMNS, values, strict=True)))
 
 
 def cheap() -> pd.DataFrame:
