@@ -27,6 +27,8 @@ Events = Annotated[
 Future = Annotated[
     Path | None, typer.Option(help="CSV or Parquet: ds, optionally unique_id, and columns of numbers known ahead, past and future.")
 ]
+Holidays = Annotated[str | None, typer.Option(help="Country whose public holidays are events too, for example US or DE-BY.")]
+Timezone = Annotated[str, typer.Option(help="Time zone of those holidays, for example America/New_York.")]
 Horizon = Annotated[int, typer.Option(help="Steps ahead.", min=1)]
 Freq = Annotated[str | None, typer.Option(help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")]
 Candidates = Annotated[str | None, typer.Option(help="Only these candidates, for example mstl,lightgbm. Default: what the engine chooses.")]
@@ -49,6 +51,8 @@ def backtest(
     output: Annotated[Path, typer.Option(help="Folder for forecasts.parquet, metrics.json, leaderboard.csv, index.html.")],
     events: Events = None,
     future: Future = None,
+    holidays: Holidays = None,
+    timezone: Timezone = "UTC",
     horizon: Horizon = 72,
     windows: Annotated[int, typer.Option(help="Windows per series: its last non-overlapping horizons.", min=1)] = 3,
     freq: Freq = None,
@@ -67,6 +71,7 @@ def backtest(
 
     from headroom.backtest_judgement import judge
     from headroom.backtest_report import write_backtest
+    from headroom.country_holidays import with_country_holidays
     from headroom.progress_bar import ProgressBar
     from models import engine
     from models.accuracy import FINAL
@@ -77,6 +82,7 @@ def backtest(
     method = method_of(totals) if totals else None
     series = _read(console, source, freq, totals=method is not None)
     happenings, regressors = _read_drivers(events, future, series)
+    happenings = with_country_holidays(happenings, series, holidays, timezone)
     with ProgressBar(console) as progress:
         result = engine.backtest_frame(
             series,
@@ -102,6 +108,8 @@ def forecast(
     output: Annotated[Path, typer.Option(help="CSV or Parquet file: unique_id, ds and one column per quantile.")],
     events: Events = None,
     future: Future = None,
+    holidays: Holidays = None,
+    timezone: Timezone = "UTC",
     horizon: Horizon = 72,
     freq: Freq = None,
     candidates: Candidates = None,
@@ -114,6 +122,7 @@ def forecast(
     Example: headroom forecast --input demo/hourly.csv --events demo/events.csv --horizon 72 --output var/forecast.csv
     """
     from headroom.atomic_write import write_whole
+    from headroom.country_holidays import with_country_holidays
     from headroom.errors import BadInputError
     from headroom.progress_bar import ProgressBar
     from headroom.vocabulary import QUANTILE_COLUMNS
@@ -126,6 +135,7 @@ def forecast(
     method = method_of(totals) if totals else None
     series = _read(console, source, freq, totals=method is not None)
     happenings, regressors = _read_drivers(events, future, series)
+    happenings = with_country_holidays(happenings, series, holidays, timezone)
     with ProgressBar(console) as progress:
         result = engine.forecast_frame(
             series,

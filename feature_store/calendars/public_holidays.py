@@ -12,7 +12,7 @@ from headroom.errors import BadInputError
 from headroom.settings import Settings
 from headroom.settings_sources import HolidaySource
 
-__all__ = ["holiday_events"]
+__all__ = ["days_off", "holiday_events", "holidays_of_country"]
 
 _KNOWN_DAYS: Final = 365.0
 # Said explicitly: left alone the package takes the language of the machine, and titles would differ between machines.
@@ -34,14 +34,35 @@ def holiday_events(source: HolidaySource, settings: Settings, window: Window) ->
     for name, region in settings.regions.items():
         if region.holidays is None:
             continue
-        for day, title in _days_off(name, region.holidays, years).items():
+        for day, title in days_off(region.holidays, years, asked_by=f"regions.{name}.holidays").items():
             start, end = _midnight(day, region.timezone), _midnight(day + dt.timedelta(days=1), region.timezone)
             said = start - pd.Timedelta(days=known_days)
             found.append(Occurrence(identity=name, kind="holiday", title=title, start=start, end=end, region=name, said_at=said))
     return occurrence_frame(found)
 
 
-def _days_off(region: str, code: str, years: range) -> dict[dt.date, str]:
+def holidays_of_country(code: str, timezone: str, years: range) -> pd.DataFrame:
+    """`start, end` (UTC, local midnights), `kind`, `title` of a country's holidays.
+
+    Raises:
+        BadInputError: when the country or the time zone is unknown.
+    """
+    try:
+        days = [
+            {"start": _midnight(day, timezone), "end": _midnight(day + dt.timedelta(days=1), timezone), "kind": "holiday", "title": title}
+            for day, title in days_off(code, years, asked_by="--holidays").items()
+        ]
+    except KeyError as error:
+        raise BadInputError(f"--timezone {timezone!r} is unknown; use an IANA name, for example America/New_York") from error
+    return pd.DataFrame(days)
+
+
+def days_off(code: str, years: range, *, asked_by: str) -> dict[dt.date, str]:
+    """Day -> title of the public holidays of an ISO country code, with a subdivision after a dash.
+
+    Raises:
+        BadInputError: naming who asked for a country that is unknown.
+    """
     import holidays
 
     country, _, part = code.partition("-")
@@ -51,7 +72,7 @@ def _days_off(region: str, code: str, years: range) -> dict[dt.date, str]:
         return dict(sorted(holidays.country_holidays(country, subdiv=part or None, years=years, language=language).items()))
     except NotImplementedError as error:
         raise BadInputError(
-            f"regions.{region}.holidays: {code!r} has no known public holidays; use an ISO country code, for example FR or DE-BY"
+            f"{asked_by}: {code!r} has no known public holidays; use an ISO country code, for example FR or DE-BY"
         ) from error
 
 
