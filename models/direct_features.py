@@ -6,7 +6,7 @@ learns is how far demand departs from that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -99,36 +99,51 @@ def direct_table(
     lags = np.divide(lags, scale[..., None], out=np.full_like(lags, np.nan), where=scale[..., None] > 0)
     start = end - values.shape[1] * rhythm.step
     times = pd.date_range(start, periods=int(max(values.shape[1], (origins[:, None] + horizon).max())), freq=rhythm.step)
-    outside = [
-        np.concatenate(
-            [
-                _calendar_columns(name, times, origins, horizon, calendar, layout),
-                _event_columns(events_of_series(events, name), calendar.true(name, times), origins, horizon, layout, rhythm),
-            ],
-            axis=-1,
-        )
-        for name in names
-    ]
-    split = len(_CALENDAR_COLUMNS)
-    outer = np.stack(outside)
-    features = np.concatenate([outer[..., :split], lags, outer[..., split:]], axis=-1).astype(np.float32)
+    first, code = len(_CALENDAR_COLUMNS), {name: float(place) for place, name in enumerate(layout.series)}
+    told = first + lags.shape[-1]
+    features = np.empty((len(names), *horizon.shape, len(layout.columns)), dtype=np.float32)
+    features[..., 0] = np.array([code.get(name, np.nan) for name in names])[:, None, None]
+    features[..., first:told] = lags
+    for rows in _alike([(calendar.timezones.get(name), calendar.shifts.get(name)) for name in names]):
+        features[rows, ..., 1:first] = _calendar_columns(calendar.local(names[rows[0]], times), origins, horizon, rhythm)
+    if layout.kinds or layout.drivers:
+        for rows in _alike([(calendar.shifts.get(name), *who) for name, who in zip(names, _addressed(events, names), strict=True)]):
+            own, true = events_of_series(events, names[rows[0]]), calendar.true(names[rows[0]], times)
+            features[rows, ..., told:] = _event_columns(own, true, origins, horizon, layout, rhythm)
     return DirectTable(features=features, anchor=anchor, scale=scale)
 
 
-def _calendar_columns(
-    name: str, times: pd.DatetimeIndex, origins: Index, horizon: Index, calendar: SeriesCalendar, layout: Layout
-) -> Array:
-    local, day = calendar.local(name, times), calendar.rhythm.day
+def _alike(keys: Sequence[Hashable]) -> list[Index]:
+    """Positions of equal keys, together."""
+    found: dict[Hashable, list[int]] = {}
+    for position, key in enumerate(keys):
+        found.setdefault(key, []).append(position)
+    return [np.array(positions, dtype=np.int64) for positions in found.values()]
+
+
+def _addressed(events: pd.DataFrame, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """What every name has in common with the addresses of events: those with the same have the same `events_of_series`."""
+    parts = {name: set(events[name].fillna("")) for name in ("region", "service", "unique_id") if name in events.columns}
+    places = parts.get("region", set()) | parts.get("service", set())
+    named = parts.get("unique_id", set())
+    found = []
+    for name in names:
+        address = name.split("/")
+        shared = [part if part in places else "" for part in address]
+        found.append((str(len(address)), *shared, name if name in named else ""))
+    return found
+
+
+def _calendar_columns(local: pd.DatetimeIndex, origins: Index, horizon: Index, rhythm: Rhythm) -> Array:
+    """All of `_CALENDAR_COLUMNS` but the first, of series with the same local time."""
     hour, weekday = (local.hour + local.minute / 60).to_numpy(dtype=float), local.weekday.to_numpy(dtype=float)
     target = origins[:, None] + horizon - 1
-    code = float(layout.series.index(name)) if name in layout.series else np.nan
     columns = [
-        np.full(target.shape, code),
         horizon.astype(float),
         hour[target],
         weekday[target],
-        weekday[np.clip(target - anchor_lag(horizon, day), 0, None)],
-        ((horizon - 1) % day).astype(float),
+        weekday[np.clip(target - anchor_lag(horizon, rhythm.day), 0, None)],
+        ((horizon - 1) % rhythm.day).astype(float),
     ]
     return np.stack(columns, axis=-1)
 
