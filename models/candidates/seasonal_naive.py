@@ -9,7 +9,7 @@ import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.forecaster import SeriesCalendar
-from models.hourly_grid import Array, fill_gaps, grid
+from models.hourly_grid import Array, fill_gaps, fill_rows, grid
 from models.quantile_frame import lowest, quantile_frame
 from models.rhythm import HOURLY
 
@@ -44,27 +44,59 @@ class SeasonalNaive:
     ) -> pd.DataFrame:
         day, season = self._rhythm.day, self._rhythm.day * self.season // HOURLY.day
         names, values = grid(history.dropna(subset=["y"]), issue_time, self._rhythm)
-        quantiles = np.array([naive_quantiles(row, horizon, season, day) for row in values]).reshape(len(names), horizon, _LEVELS.size)
+        quantiles = np.empty((len(names), horizon, _LEVELS.size))
+        begins = np.argmax(np.isfinite(values), axis=1)
+        for first in np.unique(begins):
+            rows = np.flatnonzero(begins == first)
+            known = values[rows, first:]
+            quantiles[rows] = _repeated(known, _filled(known, day), horizon, season, day)
         return quantile_frame(names, quantiles, issue_time, lowest(values), self._rhythm.step)
 
 
 def naive_quantiles(values: Array, horizon: int, season: int = HOURLY.day, day: int = HOURLY.day) -> Array:
     """Quantiles of shape (horizon, quantiles) of one series, NaN where nothing was measured; at least one step must be measured."""
     filled = fill_gaps(values, day)
+    found: Array = _repeated(values[None, -filled.size :], filled[None], horizon, season, day)[0]
+    return found
+
+
+def _filled(values: Array, day: int) -> Array:
+    """`fill_gaps` of every row of `values`, whose first steps are all measured."""
+    if np.isfinite(values).all():
+        return values
+    filled = fill_rows(values, day)
+    length = values.shape[1]
+    # Times of the day that a row never measured are what the two ways of filling differ in.
+    measured = np.pad(np.isfinite(values), ((0, 0), (0, -length % day)), constant_values=length < day)
+    times = np.any(measured.reshape(len(values), -1, day), axis=1)
+    for row in np.flatnonzero(~np.all(times, axis=1)):
+        filled[row] = fill_gaps(values[row], day)
+    return filled
+
+
+def _repeated(measured: Array, filled: Array, horizon: int, season: int, day: int) -> Array:
+    """Quantiles of shape (series, horizon, quantiles) of series that begin together, with gaps and without."""
+    length = filled.shape[1]
     # Two seasons are needed to know one error.
-    season = next((s for s in (season, day) if filled.size >= 2 * s), 1)
+    season = next((s for s in (season, day) if length >= 2 * s), 1)
     steps = np.arange(horizon)
-    point = filled[filled.size - season + steps % season]
     ahead = steps // season + 1
-    errors = np.array([_error_quantiles(values[-filled.size :], filled, season * k) for k in range(1, ahead[-1] + 1)])
-    quantiles: Array = point[:, None] + errors[ahead - 1]
+    errors = np.stack([_error_quantiles(measured, filled, season * k) for k in range(1, ahead[-1] + 1)], axis=1)
+    quantiles: Array = filled[:, length - season + steps % season, None] + errors[:, ahead - 1]
     return quantiles
 
 
 def _error_quantiles(measured: Array, filled: Array, lag: int) -> Array:
-    """Quantiles of y[t] - y[t - lag] over measured hours; with too few of them the lag is halved to one that has enough."""
-    while lag > 1 and filled.size - lag < _FEWEST:
+    """Quantiles of y[t] - y[t - lag] over measured hours, a row per series; with too few of them the lag is halved to one that has enough."""
+    length = filled.shape[1]
+    while lag > 1 and length - lag < _FEWEST:
         lag //= 2
-    errors = measured[lag:] - filled[:-lag] if filled.size > lag else np.zeros(1)
-    errors = errors[np.isfinite(errors)]
-    return np.quantile(errors, _LEVELS) if errors.size else np.zeros(_LEVELS.size)
+    if length <= lag:
+        return np.zeros((len(filled), _LEVELS.size))
+    ordered = np.sort(measured[:, lag:] - filled[:, :-lag], axis=1)  # what was not measured comes last
+    count = np.isfinite(ordered).sum(axis=1, keepdims=True)
+    place = _LEVELS * np.maximum(count - 1, 0)
+    below = place.astype(np.int64)
+    low, high = (np.take_along_axis(ordered, at, axis=1) for at in (below, np.minimum(below + 1, np.maximum(count - 1, 0))))
+    quantiles: Array = np.where(count > 0, low + (place - below) * (high - low), 0.0)
+    return quantiles
