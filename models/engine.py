@@ -17,7 +17,7 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS
-from models.anomaly_doubt import believed
+from models.anomaly_doubt import DOUBTED, believed
 from models.backtest import split_windows
 from models.calibration import fit_calibration
 from models.candidates import CANDIDATES, NAIVES, create
@@ -70,6 +70,7 @@ class BacktestResult:
         importance: `feature, share` of what the gradient-boosted model of the last window leaned on; empty when it took no part.
         seconds: candidate -> CPU seconds; `FINAL` is the total.
         left_out: unique_id -> why it has no forecast.
+        doubted: unique_id -> measurements that the last window's fit took for faults and left out (`models.anomaly_doubt`); series with none are absent.
     """
 
     forecasts: pd.DataFrame
@@ -77,6 +78,7 @@ class BacktestResult:
     importance: pd.DataFrame
     seconds: dict[str, float]
     left_out: dict[str, str] = field(default_factory=dict)
+    doubted: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def backtest_frame(
         importance=_importance(clock, names, horizon, seed),
         seconds={**made.seconds, FINAL: time.process_time() - started + made.elsewhere},
         left_out=clock.left_out(set(forecasts["unique_id"]), horizon * windows),
+        doubted=_doubted(clock, clock.cutoff(horizon)),
     )
 
 
@@ -255,6 +258,12 @@ def _importance(clock: EngineClock, names: Sequence[str], horizon: int, seed: in
     if seen.empty:
         return pd.DataFrame({"feature": pd.Series(dtype=str), "share": pd.Series(dtype=float)})
     return LightGBMQuantile(seed=seed).fit(seen, events_known_at(clock.events, cutoff), clock.calendar).importance()
+
+
+def _doubted(clock: EngineClock, moment: pd.Timestamp) -> dict[str, int]:
+    """How many rows of each series are known at `moment` to be faults."""
+    rows = clock.history.loc[clock.history[DOUBTED] <= moment, "unique_id"]
+    return {str(name): int(count) for name, count in rows.value_counts().sort_index().items()}
 
 
 def _long_weights(mix: pd.DataFrame) -> pd.DataFrame:
