@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from models.hourly_grid import Array, fill_rows
 from models.lag_features import Index
@@ -34,6 +35,7 @@ _FORGETTING: Final = 0.02
 # Outliers count for the usual departure, up to a reach, so that a new level is believed after some steps.
 _OUTLIER_WEIGHT: Final = 1.2
 _OUTLIER_REACH: Final = 3.0
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,11 @@ def smoothed_forecasts(
     found = np.zeros((origins.size, *state.level.shape, horizon.size))
     wanted = {int(origin): at for at, origin in enumerate(origins)}
     steps = values.shape[1]
+    decay = gains.persistence ** horizon[:, None, None]
     for step in range(steps + 1):
         state.start(step)
         if step in wanted:
-            found[wanted[step]] = state.ahead(step, horizon)
+            found[wanted[step]] = state.ahead(step, horizon, decay)
         if step < steps:
             state.advance(step)
     return found, Seasons(np.roll(state.day, -steps, axis=0), np.roll(state.week, -steps, axis=0))
@@ -109,14 +112,16 @@ class _State:
     def __init__(self, values: Array, gains: Gains, rhythm: Rhythm, start: Seasons | None) -> None:
         self.values, self.gains, self.rhythm = np.ascontiguousarray(values.T), gains, rhythm
         self.measured = np.isfinite(self.values)
+        self.day_steps, self.week_steps, self.memory = rhythm.day, rhythm.week, rhythm.context
         self.filled = fill_rows(values, rhythm.day)
         rows, length = values.shape
         shape = (gains.level.shape[0], rows)
         self.level, self.error, self.spread = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self.day, self.week = np.zeros((rhythm.day, *shape)), np.zeros((rhythm.week, *shape))
         self.day_gain = gains.day if rhythm.day > 1 else np.zeros_like(gains.day)
-        self.week_gain = np.zeros(shape)
+        self.week_gain, self.week_share = np.zeros(shape), np.zeros(shape)
         self.seen, self.started = np.zeros(rows), np.zeros(rows, dtype=bool)
+        self.moving = False
         first = np.argmax(self.measured, axis=0)
         self.day_start = np.minimum(first + first_forecast(rhythm), length)
         week_start = first + _WEEKS_BEFORE_START * rhythm.week
@@ -137,35 +142,52 @@ class _State:
         if rows.size:
             self._start_week(rows, step)
 
-    def ahead(self, step: int, horizon: Index) -> Array:
-        """Forecasts of shape (choices, rows, horizons) with all before `step` known."""
+    def ahead(self, step: int, horizon: Index, decay: Array) -> Array:
+        """Forecasts of shape (choices, rows, horizons) with all before `step` known; `decay` is persistence^horizon, horizons first."""
         target = step + horizon - 1
-        seasons = self.day[target % self.rhythm.day] + self.week[target % self.rhythm.week]
-        decay = np.broadcast_to(self.gains.persistence, self.error.shape)[None] ** horizon[:, None, None]
-        found: Array = np.moveaxis(self.level + seasons + decay * self.error, 0, -1)
-        return found
+        found = self.day[target % self.day_steps]
+        found += self.week[target % self.week_steps]
+        found += self.level
+        found += decay * self.error
+        return np.moveaxis(found, 0, -1)
 
     def advance(self, step: int) -> None:
-        """Learn the measurements of `step`."""
-        day, week = self.day[step % self.rhythm.day], self.week[step % self.rhythm.week]
+        """Learn the measurements of `step`. Works in place: this is where all the time goes."""
+        day, week = self.day[step % self.day_steps], self.week[step % self.week_steps]
         known = self.measured[step] & self.started
+        whole = bool(known.all())
         expected = self.gains.persistence * self.error
-        news = np.where(known, self.values[step] - (self.level + day + week), 0.0) - expected
+        news = self.level + day
+        news += week
+        np.subtract(self.values[step], news, out=news)
+        if not whole:
+            news = np.where(known, news, 0.0)
+        news -= expected
+        usual = self._usual(np.abs(news), known, whole=whole)
         limit = _FARTHEST * self.spread
-        size = np.abs(news)
-        error = expected + np.minimum(np.maximum(news, -limit), limit)
-        usual = (1 - _FORGETTING) * self.spread + _FORGETTING * _OUTLIER_WEIGHT * np.minimum(size, _OUTLIER_REACH * limit)
-        # A row that never moved has no usual departure: its first one is.
-        usual = np.where(self.spread > 0, usual, size)
-        self.spread = np.where(known, usual, self.spread)
-        self.error = np.where(known, error, expected)
-        error = np.where(known, error, 0.0)
-        gain = np.maximum(self.gains.level, 1 / (np.minimum(self.seen, self.rhythm.context) + 1))
+        np.minimum(news, limit, out=news)
+        np.maximum(news, np.negative(limit, out=limit), out=news)
+        news += expected
+        self.spread = usual
+        self.error = news if whole else np.where(known, news, expected)
+        error = news if whole else np.where(known, news, 0.0)
+        moved = np.maximum(self.gains.level, 1 / (np.minimum(self.seen, self.memory) + 1)) * error
         self.seen += known
-        self.level += gain * error
-        rest = (1 - gain) * error
+        self.level += moved
+        rest = np.subtract(error, moved, out=moved)
         day += self.day_gain * rest
-        week += self.week_gain * (1 - self.day_gain) * rest
+        week += self.week_share * rest
+
+    def _usual(self, size: Array, known: Flags, *, whole: bool) -> Array:
+        """The usual departure after ones of `size`, in which an outlier counts up to a reach."""
+        usual = np.minimum(size, _OUTLIER_REACH * _FARTHEST * self.spread)
+        usual *= _FORGETTING * _OUTLIER_WEIGHT
+        usual += (1 - _FORGETTING) * self.spread
+        if not self.moving:
+            # A row that never moved has no usual departure: its first one is.
+            usual = np.where(self.spread > 0, usual, size)
+            self.moving = bool(usual.all())
+        return usual if whole else np.where(known, usual, self.spread)
 
     def _start_day(self, rows: Index, step: int) -> None:
         """The mean, profile and usual change of the two days before `step`."""
@@ -176,7 +198,7 @@ class _State:
         self.day[(step + np.arange(day))[:, None] % day, :, rows] = profile.T[:, :, None]
         self.level[:, rows] = mean[:, -1]
         self.spread[:, rows] = np.abs(np.diff(days.reshape(rows.size, -1), axis=1)).mean(axis=1)
-        self.seen[rows], self.started[rows] = day, True
+        self.seen[rows], self.started[rows], self.moving = day, True, False
 
     def _start_week(self, rows: Index, step: int) -> None:
         """What the profile of the two weeks before `step` has beyond the profile of their days."""
@@ -188,6 +210,7 @@ class _State:
     def _take_week(self, rows: Index, profile: Array) -> None:
         """Use `profile` (week, choices or 1, rows) for the choices that have a season of the week."""
         self.week_gain[:, rows] = np.broadcast_to(self.gains.week, self.week_gain.shape)[:, rows]
+        self.week_share = (1 - self.day_gain) * self.week_gain
         self.week[:, :, rows] = profile * (self.week_gain[:, rows] > 0)
 
     def _resume(self, first: Index, start: Seasons) -> None:

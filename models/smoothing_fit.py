@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import NormalDist
@@ -46,6 +47,7 @@ _NORMAL: Final = np.array([NormalDist().inv_cdf(q) for q in QUANTILES])
 _UNKNOWN: Final = 1.0
 _UNKNOWN_RATIO: Final = 0.3
 _TINY: Final = 1e-12
+_LAST: Final[dict[str, SmoothingFit]] = {}
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,17 @@ class _Trial:
 
 
 def fit_smoothing(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm = HOURLY) -> SmoothingFit:
-    """Choices, weights, error quantiles and seasons from `values` (series, steps) before `end`, NaN where nothing was measured."""
-    parts = [slice(at, at + _SERIES_AT_ONCE) for at in range(0, len(names), _SERIES_AT_ONCE)]
-    fits = [_fit_part(values[part], rhythm) for part in parts]
-    score, chosen, weights, errors, ratios, seasons, evidence = (np.concatenate(column) for column in zip(*fits, strict=True))
-    tried = evidence > 0
-    mean_score = score[tried].mean(axis=0, keepdims=True) if tried.any() else np.zeros((1, *score.shape[1:]))
-    common_choice, common_weights = _best(mean_score)
-    chosen, weights = np.concatenate([chosen, common_choice]), np.concatenate([weights, common_weights])
-    chosen[:-1][~tried], weights[:-1][~tried] = common_choice[0], common_weights[0]
-    own = (evidence / (evidence + _POOLED_ORIGINS))[:, None, None]
-    errors, ratios = _shrunk(errors, own, _UNKNOWN * _NORMAL), _shrunk(ratios, own, _UNKNOWN_RATIO * _NORMAL)
-    seasons = np.concatenate([seasons, np.full_like(seasons[:1], np.nan)])
-    return SmoothingFit(tuple(names), chosen, weights, errors, ratios, seasons, end)
+    """Choices, weights, error quantiles and seasons from `values` (series, steps) before `end`, NaN where nothing was measured.
+
+    What was learnt last is remembered, because candidates that build on it ask for the same.
+    """
+    question = _digest(names, values, end, rhythm)
+    if question not in _LAST:
+        learnt = _learnt(names, values, end, rhythm)
+        _LAST.clear()
+        _LAST[question] = learnt
+        return learnt
+    return _LAST[question]
 
 
 def on_both_scales(
@@ -157,6 +157,27 @@ def _edges(rhythm: Rhythm) -> list[int]:
         edges.append(edge)
         edge *= 2
     return [*edges, rhythm.horizon] if rhythm.horizon > 1 else edges
+
+
+def _digest(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm) -> str:
+    told = hashlib.blake2b(f"{names}{end.isoformat()}{rhythm}{values.shape}".encode(), digest_size=16)
+    told.update(values.tobytes())
+    return told.hexdigest()
+
+
+def _learnt(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm) -> SmoothingFit:
+    parts = [slice(at, at + _SERIES_AT_ONCE) for at in range(0, len(names), _SERIES_AT_ONCE)]
+    fits = [_fit_part(values[part], rhythm) for part in parts]
+    score, chosen, weights, errors, ratios, seasons, evidence = (np.concatenate(column) for column in zip(*fits, strict=True))
+    tried = evidence > 0
+    mean_score = score[tried].mean(axis=0, keepdims=True) if tried.any() else np.zeros((1, *score.shape[1:]))
+    common_choice, common_weights = _best(mean_score)
+    chosen, weights = np.concatenate([chosen, common_choice]), np.concatenate([weights, common_weights])
+    chosen[:-1][~tried], weights[:-1][~tried] = common_choice[0], common_weights[0]
+    own = (evidence / (evidence + _POOLED_ORIGINS))[:, None, None]
+    errors, ratios = _shrunk(errors, own, _UNKNOWN * _NORMAL), _shrunk(ratios, own, _UNKNOWN_RATIO * _NORMAL)
+    seasons = np.concatenate([seasons, np.full_like(seasons[:1], np.nan)])
+    return SmoothingFit(tuple(names), chosen, weights, errors, ratios, seasons, end)
 
 
 def _fit_part(values: Array, rhythm: Rhythm) -> tuple[Array, Index, Array, Array, Array, npt.NDArray[np.float32], Array]:
