@@ -16,6 +16,7 @@ from markupsafe import Markup
 from headroom.errors import BadInputError
 from headroom.home import Home
 from headroom.lake import Lake
+from headroom.report_page.anomaly_list import anomaly_spans
 from headroom.report_page.chart_data import read_charts
 from headroom.report_page.fan_chart import draw_fan_chart
 from headroom.report_page.fan_data import FanChart
@@ -28,6 +29,7 @@ __all__ = ["write_report"]
 
 _PAGE: Final = Path(__file__).with_name("report_page")
 _RECENT: Final = pd.Timedelta(days=7)
+_SHOWN_ANOMALIES: Final = 12
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def write_report(
     Args:
         settings: which services there are, and their capacity models.
         home: where the page goes, and where the ledger and the promotion log are.
-        lake: forecasts, plans, demand, events, outcomes.
+        lake: forecasts, plans, demand, events, anomalies, outcomes.
         issue_time: what the page may know; only demand that was measured later is shown too, beside its forecast.
         links: name -> http(s) address, such as Airflow's. MLflow's and the Data Docs' are added when there are some.
 
@@ -84,6 +86,8 @@ def write_report(
             tier_hours=_tier_hours(summary),
             machines=_machines(summary),
             regions=_by_region(summary.services, charts),
+            anomalies=anomaly_spans(charts),
+            shown_anomalies=_SHOWN_ANOMALIES,
             links=addresses,
         )
     )

@@ -10,6 +10,7 @@ import pandas as pd
 from headroom.demand import hourly_demand, known_events
 from headroom.lake import Lake
 from headroom.latest import latest_rows
+from headroom.report_page.anomaly_rows import read_anomalies
 from headroom.report_page.fan_data import FanChart
 from headroom.settings import Settings
 from headroom.vocabulary import MEDIAN, UNITS, SeriesId
@@ -32,6 +33,7 @@ class _Read:
     demand: pd.DataFrame
     plans: pd.DataFrame
     events: pd.DataFrame
+    anomalies: pd.DataFrame
 
 
 def read_charts(settings: Settings, lake: Lake, *, issue_time: pd.Timestamp | None) -> dict[SeriesId, FanChart]:
@@ -68,6 +70,7 @@ def _read(settings: Settings, lake: Lake, until: pd.Timestamp | None) -> _Read:
         demand=hourly_demand(lake, settings, start=start, end=end, as_of=end + _HISTORY),
         plans=_in_force(plans, _PLAN_KEYS),
         events=known_events(lake, start=start, end=end, as_of=until if until is not None else issued),
+        anomalies=read_anomalies(settings, lake, start=start, end=end, as_of=until),
     )
 
 
@@ -92,6 +95,7 @@ def _chart(settings: Settings, series: SeriesId, forecast: pd.DataFrame, read: _
         capacity=_capacity(settings, series, read.plans),
         # A weather reading is an input of the models, not an event to mark.
         events=known[here & known["value"].isna()],
+        anomalies=read.anomalies[read.anomalies["unique_id"] == str(series)].drop(columns="unique_id"),
     )
 
 

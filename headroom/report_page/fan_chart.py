@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from headroom.report_page.fan_data import FanChart
-from headroom.report_page.hour_words import hours_ahead, hours_behind
+from headroom.report_page.hour_words import anomalous_hours, hours_ahead, hours_behind
 from headroom.report_page.scales import Frame, nice_ticks
 from headroom.summary_text import amount
 
@@ -51,6 +51,7 @@ def draw_fan_chart(chart: FanChart) -> Markup:
         *_lines(chart, frame),
         *_tier_strip(chart, frame),
         *_hover(chart, frame),
+        *_anomalies(chart, frame),
         "</svg>",
     ]
     return Markup("".join(parts))  # noqa: S704 - every text inside went through escape()
@@ -66,6 +67,7 @@ def _highest(chart: FanChart) -> float:
         chart.capacity["hot"],
         chart.capacity["held"],
         chart.earlier["0.9"],
+        chart.anomalies["y"],
     )
     rest = max((float(c.max()) for c in columns if len(c)), default=0.0)
     return min(float(tail), rest * _LONGEST_TAIL) if tail > rest else rest
@@ -80,6 +82,8 @@ def _description(chart: FanChart) -> str:
     ahead = chart.capacity[chart.capacity["ds"] >= chart.issue_time]
     if len(ahead):
         words += f" Planned hot capacity is {amount(ahead['hot'].min())} to {amount(ahead['hot'].max())} {chart.unit}."
+    if len(chart.anomalies):
+        words += f" Anomalous hours: {len(chart.anomalies)}, the last on {chart.anomalies['ds'].max():%a %d %b %H:%M}."
     return words
 
 
@@ -169,6 +173,16 @@ def _hover(chart: FanChart, frame: Frame) -> list[str]:
         for left, right, text in zip(lefts, rights, words["words"], strict=True)
     ]
     return ['<g class="hover">', *columns, "</g>"]
+
+
+def _anomalies(chart: FanChart, frame: Frame) -> list[str]:
+    """A ring around every anomalous hour; above the invisible columns, so that its own tooltip shows."""
+    rows = anomalous_hours(chart)
+    xs, ys = frame.xs(rows["ds"] + _HOUR / 2), frame.ys(rows["y"])
+    return [
+        f'<circle class="anomaly" cx="{x:g}" cy="{y:g}" r="4.5"><title>{escape(words)}</title></circle>'
+        for x, y, words in zip(xs, ys, rows["words"], strict=True)
+    ]
 
 
 def _runs(rows: pd.DataFrame) -> list[pd.DataFrame]:

@@ -23,6 +23,7 @@ class FanChart:
         capacity: `ds, hot, held, tier, why`: hot, and hot plus warm, in the unit of the demand; before the issue time as
             the plans of that time had it.
         events: `start, end, title`.
+        anomalies: `ds, y, expected, method, compared, left_out`, see `headroom.report_page.anomaly_rows`.
     """
 
     key: str
@@ -35,3 +36,4 @@ class FanChart:
     forecast: pd.DataFrame
     capacity: pd.DataFrame
     events: pd.DataFrame
+    anomalies: pd.DataFrame
