@@ -13,7 +13,7 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS
 from models.calibration import OFFSET_COLUMNS, Calibration
-from models.candidates import create
+from models.candidates import NAIVES, bare, create
 from models.ensemble import blend, describe
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
 from models.hourly_grid import recent, unservable
@@ -75,39 +75,49 @@ class DemandModel:
 
     def unservable(self, history: pd.DataFrame, issue_time: pd.Timestamp) -> dict[str, str]:
         """Series that `predict` leaves out, with the reason: too little history, or not seen in training."""
-        trained, given = set(self.weights), set(history["unique_id"])
+        trained, given = set(self.weights), set(history["unique_id"].unique())
         reasons = unservable(history[history["ds"] < issue_time], issue_time, self.calendar.rhythm)
         reasons |= dict.fromkeys(trained - given, "no history")
         reasons |= dict.fromkeys(given - trained, "not among the series the model was trained on")
         return dict(sorted((str(series), reason) for series, reason in reasons.items()))
 
-    def predict(self, history: pd.DataFrame, events: pd.DataFrame, issue_time: pd.Timestamp, horizon: int = HORIZON_HOURS) -> pd.DataFrame:
-        """Calibrated quantiles (`FORECAST_COLUMNS`) of every series that can be served, sorted by series and hour.
+    def predict(
+        self,
+        history: pd.DataFrame,
+        events: pd.DataFrame,
+        issue_time: pd.Timestamp,
+        horizon: int = HORIZON_HOURS,
+        *,
+        refit: bool = True,
+    ) -> pd.DataFrame:
+        """Calibrated quantiles (`FORECAST_COLUMNS`) of every series that can be served, sorted by series and step.
 
-        Only history in the four weeks before the issue time and events known by then are used, whatever is handed in. The same
-        arguments give the same numbers in every process, which makes a backfill equal to the live run.
+        Only history within the context (`Rhythm.context`, four weeks of hours) before the issue time and events known by then are used,
+        whatever is handed in. The same arguments give the same numbers in every process, which makes a backfill equal to the live run.
+
+        Args:
+            refit: with False only candidates that keep their fit, and the naives, forecast; the weights of the others are shared out among
+                them. Nothing is fitted then: a correction of the next steps of a thousand series takes seconds. A series whose weights all
+                lie on others is forecast by all that keep their fit alike.
         """
         left_out = self.unservable(history, issue_time)
-        seen = recent(history, issue_time, self.calendar.rhythm)
-        known = events_known_at(events, issue_time)
+        seen, known = recent(history, issue_time, self.calendar.rhythm), events_known_at(events, issue_time)
+        weights = self.weights if refit else _without_refit(self.weights)
+        served = [series for series in weights if series not in left_out]
         parts = []
-        for name, forecaster in self.fitted.items():
-            series = [s for s, mix in self.weights.items() if name in mix and s not in left_out]
-            rows = seen[seen["unique_id"].isin(series)]
-            if not rows.empty:
+        for name in _candidates(weights):
+            own = [series for series in served if name in weights[series]]
+            rows = seen if len(own) == len(served) and not left_out else seen[seen["unique_id"].isin(own)]
+            if own:
+                forecaster = self.fitted.get(name) or _unfitted(name, self.seed, self.calendar)
                 parts.append(forecaster.predict_quantiles(rows, known, issue_time, horizon).assign(candidate=name))
         if not parts:
             return pd.DataFrame(columns=list(FORECAST_COLUMNS))
-        raw = blend(pd.concat(parts, ignore_index=True), self._table())
+        raw = blend(pd.concat(parts, ignore_index=True), _table(weights))
         hours = hours_ahead(raw["ds"], issue_time, self.calendar.rhythm)
-        told = {series: describe(pd.Series(mix, dtype=float)) for series, mix in self.weights.items()}
+        told = {series: describe(weights[series]) for series in served}
         raw = raw.assign(horizon=hours.astype("int32"), candidate=raw["unique_id"].map(told))
         return self.calibration.apply(raw)[list(FORECAST_COLUMNS)]
-
-    def _table(self) -> pd.DataFrame:
-        """The weights as `models.ensemble` has them."""
-        rows = [pd.Series(mix, name=series, dtype=float) for series, mix in self.weights.items()]
-        return pd.DataFrame(rows).fillna(0.0).rename_axis("unique_id")
 
     def save(self, folder: Path) -> None:
         """Write the model as JSON, Parquet and LightGBM text files; what was in the files of an earlier save is replaced."""
@@ -159,11 +169,32 @@ class DemandModel:
 
 def _loaded(forecaster: Forecaster, folder: Path, calendar: SeriesCalendar) -> Forecaster:
     """What was saved; a candidate that keeps no fit only learns the calendar."""
-    if isinstance(forecaster, StoredForecaster):
-        return forecaster.load(folder, calendar)
+    return forecaster.load(folder, calendar) if isinstance(forecaster, StoredForecaster) else _told(forecaster, calendar)
+
+
+def _unfitted(name: str, seed: int, calendar: SeriesCalendar) -> Forecaster:
+    return _told(create(name, seed=seed), calendar)
+
+
+def _told(forecaster: Forecaster, calendar: SeriesCalendar) -> Forecaster:
     nothing = pd.DataFrame({"unique_id": [], "ds": [], "y": []})
     return forecaster.fit(nothing, nothing, calendar)
 
 
 def _candidates(weights: Mapping[str, Mapping[str, float]]) -> list[str]:
     return sorted({name for mix in weights.values() for name in mix})
+
+
+def _without_refit(weights: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """The weights of candidates that forecast without a fit of their own to the newest history, adding up to 1."""
+    ready = [name for name in _candidates(weights) if name in NAIVES or isinstance(bare(name), StoredForecaster)] or [NAIVES[0]]
+    kept = {series: {name: share for name, share in mix.items() if name in ready and share > 0} for series, mix in weights.items()}
+    mixes = {series: mix or dict.fromkeys(ready, 1.0) for series, mix in kept.items()}
+    return {series: {name: share / sum(mix.values()) for name, share in mix.items()} for series, mix in mixes.items()}
+
+
+def _table(weights: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """The weights as `models.ensemble` has them."""
+    names = _candidates(weights)
+    rows = [[mix.get(name, 0.0) for name in names] for mix in weights.values()]
+    return pd.DataFrame(rows, index=pd.Index(list(weights), name="unique_id", dtype=object), columns=names, dtype=float)

@@ -103,20 +103,22 @@ def blend(rows: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
     return joined[[name for name in rows.columns if name != "candidate"]]
 
 
-def describe(weights: pd.Series[float]) -> str:
+def describe(weights: Mapping[str, float] | pd.Series[float]) -> str:
     """A series' weights in words, the heaviest first: `lightgbm 60 %, mstl 40 %`."""
-    heavy = weights[weights > 0].sort_values(ascending=False, kind="stable")
-    return heavy.index[0] if len(heavy) == 1 else ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in heavy.items())
+    heavy = sorted(((name, share) for name, share in weights.items() if share > 0), key=lambda item: -item[1])
+    return str(heavy[0][0]) if len(heavy) == 1 else ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in heavy)
 
 
 def _trimmed_mean(values: npt.NDArray[np.float64], shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Shape (rows, levels) from values (candidates, rows, levels) and weights (candidates, rows)."""
-    order = np.argsort(values, axis=0, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=0)
-    share = np.take_along_axis(np.broadcast_to((shares / shares.sum(axis=0))[:, :, None], values.shape), order, axis=0)
-    upto = np.cumsum(share, axis=0)
+    beside = np.ascontiguousarray(np.moveaxis(values, 0, -1))  # the few numbers that are sorted lie side by side
+    order = np.argsort(beside, axis=-1, kind="stable")
+    share = np.ascontiguousarray((shares / shares.sum(axis=0)).T)
+    ordered = np.take_along_axis(beside, order, axis=-1)
+    share = np.take_along_axis(np.broadcast_to(share[:, None], beside.shape), order, axis=-1)
+    upto = np.cumsum(share, axis=-1)
     inner = np.clip(np.minimum(upto, 1.0 - _TRIM) - np.maximum(upto - share, _TRIM), 0.0, None)
-    mean: npt.NDArray[np.float64] = (ordered * inner).sum(axis=0) / inner.sum(axis=0)
+    mean: npt.NDArray[np.float64] = np.einsum("rlc,rlc->rl", ordered, inner) / inner.sum(axis=-1)
     return np.sort(mean, axis=-1)
 
 
