@@ -130,6 +130,7 @@ def metrics(judgement: Judgement) -> dict[str, Any]:
         if len(result.importance)
         else {},
         "left_out": dict(result.left_out),
+        "left_out_as_faults": dict(result.doubted),
         "input_notes": list(judged.series.notes),
     }
 

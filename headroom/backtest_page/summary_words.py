@@ -16,8 +16,8 @@ _STEPS: Final = {"0 days 01:00:00": "hour", "1 days 00:00:00": "day", "0 days 00
 
 
 def summary_words(judgement: Judgement) -> list[str]:
-    """Sentences: how the forecast compares, how sure it was of itself, where it is worst, and what choosing cost."""
-    sentences = [_comparison(judgement), _certainty(judgement), _hardest(judgement), _choice(judgement)]
+    """Sentences: how the forecast compares, how sure it was of itself, where it is worst, what choosing cost, and what was taken for faults."""
+    sentences = [_comparison(judgement), _certainty(judgement), _hardest(judgement), _choice(judgement), _faults(judgement)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -76,3 +76,13 @@ def _choice(judged: Judgement) -> str:
     if cost > 0:
         return f"{knowing} {share_words(1 - 1 / (1 + cost))} lower: that is what choosing without hindsight cost."
     return f"{knowing} {share_words(1 / (1 + cost) - 1)} higher: the blend beats every choice of one."
+
+
+def _faults(judged: Judgement) -> str:
+    doubted = judged.result.doubted
+    if not doubted:
+        return ""
+    rows = sum(doubted.values())
+    which = f"of {next(iter(doubted))}" if len(doubted) == 1 else f"of {len(doubted):,} series"
+    took = "1 measurement" if rows == 1 else f"{rows:,} measurements"
+    return f"Learning left out {took} {which} as {'a fault' if rows == 1 else 'faults'}: excursions that no event explains and that soon came back."

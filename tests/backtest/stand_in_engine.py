@@ -24,6 +24,7 @@ class BacktestResult:
     importance: pd.DataFrame
     seconds: dict[str, float]
     left_out: dict[str, str] = field(default_factory=dict)
+    doubted: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

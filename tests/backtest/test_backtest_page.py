@@ -18,6 +18,7 @@ from headroom.backtest_report import BACKTEST_FILES, write_backtest
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.accuracy import DECILES, INTERVALS
+from models.engine import backtest_frame
 from models.long_frame import LongFrame
 from models.pinball import pinball_loss
 from tests.backtest import stand_in_engine
@@ -154,6 +155,30 @@ def test_series_without_a_forecast_are_told_with_the_reason(tmp_path: Path) -> N
     assert metrics(result)["left_out"] == {"short": "30 steps"}
     with pytest.raises(BadInputError, match=r"no series could be forecast \(short: 30 steps\)"):
         judged({"short": wave[:30]})
+
+
+def test_measurements_that_were_taken_for_faults_are_told(tmp_path: Path) -> None:
+    """By the real engine: a peak of three hours that nothing explains is learnt by no candidate, and the page says so."""
+    hours, noise = np.arange(24 * 24), np.random.default_rng(0).normal(1, 0.03, 24 * 24)
+    rows = pd.DataFrame(
+        {"ds": pd.Timestamp("2026-05-04") + pd.Timedelta("1h") * hours, "y": (50 + 10 * np.sin(hours / 24 * 2 * np.pi)) * noise}
+    )
+    peak = rows.assign(y=np.where((hours >= 400) & (hours < 403), 4 * rows["y"], rows["y"]))
+    both = pd.concat([peak.assign(unique_id="peaked"), rows.assign(unique_id="plain")], ignore_index=True)
+    series = LongFrame(both[["unique_id", "ds", "y"]].astype({"ds": "datetime64[us]"}), pd.Timedelta("1h"))
+    result = backtest_frame(series, horizon=24, windows=2, candidates=("seasonal-naive-24",))
+    found = judge(result, series, horizon=24, windows=2)
+    assert metrics(found)["left_out_as_faults"] == {"peaked": 3}
+    assert "Learning left out 3 measurements of peaked as faults" in write_backtest(found, tmp_path).read_text()
+
+
+@pytest.mark.parametrize(
+    ("doubted", "words"),
+    [({"a": 1}, "1 measurement of a as a fault:"), ({"a": 1200, "b": 34}, "1,234 measurements of 2 series as faults:"), ({}, "")],
+)
+def test_faults_are_counted_in_words(judgement: Judgement, doubted: dict[str, int], words: str) -> None:
+    told = summary_words(dataclasses.replace(judgement, result=dataclasses.replace(judgement.result, doubted=doubted)))
+    assert [words in sentence for sentence in told if "fault" in sentence] == [True] * bool(doubted)
 
 
 def test_of_many_series_the_telling_ones_are_shown() -> None:
