@@ -71,6 +71,19 @@ def test_an_earlier_moment_knows_less(odd: State) -> None:
     assert len(read_anomalies(odd[0], odd[2], start=week, end=ISSUE, as_of=ISSUE))
 
 
+def test_an_hour_that_was_mended_at_the_source_counts(odd: State, tmp_path: Path) -> None:
+    settings, home, _ = odd
+    shutil.copytree(home.root / "lake", tmp_path / "lake")
+    lake = Lake(str(tmp_path / "lake"))
+    week = ISSUE - pd.Timedelta(days=7)
+    before = read_anomalies(settings, lake, start=week, end=ISSUE).set_index("unique_id").loc[[str(FAULTY)]]
+    multiply(lake, FAULTY, 0.25, FAULT, FAULT + 2 * HOUR)
+    after = read_anomalies(settings, lake, start=week, end=ISSUE).set_index("unique_id").loc[[str(FAULTY)]]
+    assert before["left_out"].all()
+    assert not after["left_out"].any()
+    pd.testing.assert_series_equal(after["y"], before["y"])
+
+
 def test_every_anomalous_hour_has_a_mark_with_its_words(odd: State) -> None:
     chart = read_charts(odd[0], odd[2], issue_time=None)[FAULTY]
     svg = draw_fan_chart(chart)
