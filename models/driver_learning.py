@@ -37,7 +37,12 @@ _READING_CUTS: Final = (1, READING_WIDTH)
 # Standard deviation that a common weight may have, in scales (or shares of the usual): of presence and the straight line; of their course.
 _MAIN: Final = 2.0
 _COURSE: Final = 1.0
-_SURE: Final = 2.0
+# Standard errors between a gain and chance. Events are not alike, which is most of the error of their gain; a reading moves at every step and
+# has many chances to look useful.
+_SURE_EVENT: Final = 2.0
+_SURE_READING: Final = 3.0
+# An excess of squares that few steps show by chance, in standard errors.
+_DOUBT: Final = 2.0
 _TELLING: Final = ("kind", "region", "service", "unique_id", "start", "end", "strength", "value")
 _LAST: Final[dict[str, DriverEffects | None]] = {}
 
@@ -94,7 +99,7 @@ def _chosen(task: DriverTask, prior: Array) -> tuple[float, Index, float]:
     gram, cross, square = (np.concatenate([getattr(part, what) for part in parts]) for what in ("gram", "cross", "square"))
     whole = Evidence(gram, cross, square, rho, np.empty(0), np.empty(0), np.empty(0))
     options = _options(task.layout)
-    picks = choose_columns(whole, prior, options) if block[-1] + 1 >= _LEAST_BLOCKS else (-1,) * len(options)
+    picks = choose_columns(whole, prior, options, _sure(task.layout)) if block[-1] + 1 >= _LEAST_BLOCKS else (-1,) * len(options)
     chosen = [option[pick] for option, pick in zip(options, picks, strict=True) if pick >= 0]
     columns = np.concatenate([*chosen, np.empty(0, dtype=np.int64)])
     here = Evidence(gram[:, :, columns[:, None], columns], cross[:, :, columns], square, rho, np.empty(0), np.empty(0), np.empty(0))
@@ -110,6 +115,11 @@ def _options(layout: DriverLayout) -> list[list[Index]]:
         found.append([*added, *shares, *map(np.concatenate, zip(added, shares, strict=True))])
         first += width
     return found
+
+
+def _sure(layout: DriverLayout) -> list[float]:
+    """How many standard errors above zero the gain of every kind must be."""
+    return [_SURE_EVENT] * len(layout.kinds) + [_SURE_READING] * len(layout.readings)
 
 
 def _prior(layout: DriverLayout) -> Array:
@@ -132,7 +142,7 @@ def _scatter(tally: Array, noise: float) -> tuple[Array, float]:
     """(by how much single events of every kind depart from what was learnt, NaN for a kind never seen; what an unknown kind may do)."""
     count = np.maximum(tally[:, 0], 1.0)
     departed, left = tally[:, 1] / count, tally[:, 2] / count
-    doubt = 1 + _SURE * np.sqrt(2 / count[:-1])
+    doubt = 1 + _DOUBT * np.sqrt(2 / count[:-1])
     seen = tally[:-1, 0] > 0
     scatter = np.where(seen, np.sqrt(np.maximum(left[:-1] - doubt * left[-1], 0.0)), np.nan)
     moved = np.maximum(departed[:-1] - left[-1], 0.0)[seen]

@@ -36,12 +36,13 @@ _HUBER: Final = 2.5
 _MOST_RHO: Final = 0.95
 _NORMAL: Final = 1.4826
 _MOSTLY_ZERO: Final = 0.25
+# In scales; what is quieter is taken for this, so that sums of squares stay invertible.
+_LEAST_NOISE: Final = 1e-3
 # How much the effect of one series differs from the others', as a share of the prior: what is tried, and what columns are chosen with.
 _SPREADS: Final = (0.03, 0.1, 0.3, 1.0)
 _SPREAD: Final = 0.1
-# A column set must lower the squared error of blocks that it was not fitted on by this share, and by this many standard errors.
+# A column set must lower the squared error of blocks that it was not fitted on by this share at least.
 _LEAST_GAIN: Final = 1e-3
-_SURE: Final = 2.0
 
 Mask = npt.NDArray[np.bool_]
 
@@ -118,7 +119,7 @@ def evidence_of(design: Array, values: Array, usable: Mask, prior: Array, lag: i
     white = _whitened(both, valid, rho)
     weights = _own(white, valid, _typical(white[..., -1], valid), prior)
     rest = white[..., -1] - np.einsum("ntk,nk->nt", white[..., :-1], weights)
-    count, width = valid.sum(axis=1, keepdims=True), design.shape[-1]
+    count, width = np.maximum(valid.sum(axis=1, keepdims=True), 1), design.shape[-1]
     spread = _typical(rest, valid) * np.sqrt(count / np.maximum(count - width, count / 4 + 1))
     trust = valid * np.minimum(1.0, _HUBER * spread / np.maximum(np.abs(rest), 1e-12)) / spread**2
     blocks = int(block.max()) + 1
@@ -154,10 +155,13 @@ def posterior(gram: Array, cross: Array, prior: Array, spread: float) -> Posteri
     return Posterior(np.vstack([weights, common]), np.concatenate([covariance, (common_covariance + np.diag(apart))[None]]))
 
 
-def choose_columns(evidence: Evidence, prior: Array, options: Sequence[Sequence[Index]]) -> tuple[int, ...]:
+def choose_columns(evidence: Evidence, prior: Array, options: Sequence[Sequence[Index]], sure: Sequence[float]) -> tuple[int, ...]:
     """For every driver the number of its option (columns) that lowers the error of blocks that were left out most, or -1 for none.
 
     Drivers are taken in the order of what each gains alone, then each is judged again beside the others.
+
+    Args:
+        sure: for every driver how many standard errors its gain must be above zero.
     """
     nothing = np.empty(0, dtype=np.int64)
     chosen = [-1] * len(options)
@@ -172,7 +176,7 @@ def choose_columns(evidence: Evidence, prior: Array, options: Sequence[Sequence[
             gains = [base - _held_out(evidence, prior, np.concatenate([beside, columns])) for columns in options[driver]]
             best = int(np.argmax([gain.sum() for gain in gains]))
             exposed = np.einsum("nbkk->b", evidence.gram[:, :, options[driver][best]][..., options[driver][best]]) > 0
-            chosen[driver] = best if _is_sure(gains[best], exposed, float(base.sum())) else -1
+            chosen[driver] = best if _is_sure(gains[best], exposed, float(base.sum()), sure[driver]) else -1
     return tuple(chosen)
 
 
@@ -184,12 +188,12 @@ def choose_spread(evidence: Evidence, prior: Array) -> float:
     return min(_SPREADS, key=lambda spread: float(_held_out(evidence, prior, every, spread).sum()))
 
 
-def _is_sure(gain: Array, exposed: Mask, loss: float) -> bool:
+def _is_sure(gain: Array, exposed: Mask, loss: float, sure: float) -> bool:
     """Whether the gain is more than chance: blocks in which the driver did nothing say nothing."""
     seen = gain[exposed]
     if seen.size < 2:
         return False
-    return bool(seen.sum() > max(_LEAST_GAIN * loss, _SURE * seen.std(ddof=1) * np.sqrt(seen.size)))
+    return bool(seen.sum() > max(_LEAST_GAIN * loss, sure * seen.std(ddof=1) * np.sqrt(seen.size)))
 
 
 def _held_out(evidence: Evidence, prior: Array, columns: Index, spread: float = _SPREAD) -> Array:
@@ -251,5 +255,5 @@ def _typical(size: Array, valid: Mask) -> Array:
     known = valid.any(axis=1)
     if known.any():
         plain = _MOSTLY_ZERO * np.sqrt(np.nanmean(told[known] ** 2, axis=1))
-        found[known, 0] = np.maximum(_NORMAL * np.nanmedian(told[known], axis=1), plain + 1e-6)
+        found[known, 0] = np.maximum(_NORMAL * np.nanmedian(told[known], axis=1), plain + _LEAST_NOISE)
     return found
