@@ -29,7 +29,7 @@ from models.hourly_grid import recent, unservable
 from models.long_frame import LongFrame
 from models.progress import Progress, SilentProgress
 from models.rhythm import HOURLY, hours_ahead
-from models.trial import TRIAL_WINDOWS, may_win, sampled
+from models.trial import may_win, sampled, trial_windows
 from models.visible_events import events_known_at
 
 __all__ = ["FINAL", "BacktestResult", "ForecastResult", "backtest_frame", "forecast_frame"]
@@ -220,7 +220,8 @@ def _out_of_fold(clock: EngineClock, asked: Sequence[str], windows: int, back: i
     past = cheap.rows[cheap.rows["cutoff"] < clock.cutoff(windows * clock.rhythm.horizon)]
     if not dear or past.empty:
         return cheap
-    newest, sample = range(windows + TRIAL_WINDOWS, windows, -1), sampled(clock, list(past["unique_id"].unique()))
+    sample = sampled(clock, list(past["unique_id"].unique()))
+    newest = range(windows + trial_windows(sample.count, back), windows, -1)
     trials = [_rows(clock if name == _NETWORK else sample, [name], newest, way) for name in dear]
     won = [name for trial in trials for name in may_win(past, trial.rows)]
     return cheap.joined(_rows(clock, won, backs, way)) if won else cheap

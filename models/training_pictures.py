@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from models.breakdown import ALL, breakdown
-from models.candidates.driver_adjusted import DriverAdjusted
+from models.candidates import unwrapped
 from models.candidates.lightgbm_quantile import LightGBMQuantile
 from models.ensemble import segment_of
 from models.fitting import Fitted
@@ -33,8 +33,7 @@ def draw_pictures(folder: Path, fitted: Fitted, calibrated: pd.DataFrame, histor
     tables = {label: breakdown(rows) for label, rows in both.items()}
     plot_coverage({label: table[table["segment"] == ALL] for label, table in tables.items()}, folder / "coverage.png")
     plot_weights(segment_weights(fitted.weights), folder / "weights.png")
-    adjusted = fitted.model.fitted.get("lightgbm")
-    boosted = adjusted.inner if isinstance(adjusted, DriverAdjusted) else adjusted
+    boosted = unwrapped(fitted.model.fitted.get("lightgbm"))
     if isinstance(boosted, LightGBMQuantile):
         plot_importance(boosted.importance(), folder / "importance.png")
 

@@ -1,7 +1,7 @@
 """A trial of dear candidates: they run everywhere only where a sample of the series says that they may win.
 
 A candidate that costs a tenth of a second or more per series and window is first run on a few series (a network, which learns from all of them, on
-all) and on the two newest windows that no test reads. It may go on when the plain average of the cheap candidates' quantiles gets better by it: one
+all) and on the newest windows that no test reads. It may go on when the plain average of the cheap candidates' quantiles gets better by it: one
 that is worse alone may still err in other places.
 """
 
@@ -17,15 +17,21 @@ import pandas as pd
 from models.candidates import NAIVES
 from models.engine_clock import EngineClock
 from models.ensemble import blend
-from models.selection import ratio_to_best_naive
+from models.pinball import row_pinball
 
-__all__ = ["TRIAL_WINDOWS", "may_win", "sampled"]
+__all__ = ["may_win", "sampled", "trial_windows"]
 
-TRIAL_WINDOWS: Final = 2
 _SAMPLE: Final = 12
+_LEAST_WINDOWS: Final = 2
 # Less is luck.
 _GAIN: Final = 0.01
+_MOSTLY: Final = 0.6
 _AVERAGE: Final = "average"
+
+
+def trial_windows(series: int, most: int) -> int:
+    """Windows that give at least twelve cases of a series and a window, if there are as many; one case tells nothing."""
+    return min(most, max(_LEAST_WINDOWS, -(-_SAMPLE // max(series, 1))))
 
 
 def sampled(clock: EngineClock, served: Sequence[str]) -> EngineClock:
@@ -36,22 +42,30 @@ def sampled(clock: EngineClock, served: Sequence[str]) -> EngineClock:
 
 
 def may_win(cheap: pd.DataFrame, tried: pd.DataFrame) -> list[str]:
-    """The candidates of `tried` that lower the loss of the plain average of `cheap` and themselves by at least `_GAIN`.
+    """The candidates of `tried` that lower the loss of the plain average of `cheap` and themselves by at least `_GAIN`, and in most cases.
 
     Args:
         cheap, tried: out-of-fold rows of the same windows.
     """
     rivals = cheap[~cheap["candidate"].isin(NAIVES)]
-    return [str(name) for name, rows in tried.groupby("candidate", sort=False) if len(rivals) and _gain(cheap, rivals, rows) >= _GAIN]
+    return [str(name) for name, rows in tried.groupby("candidate", sort=False) if len(rivals) and _gains(cheap, rivals, rows)]
 
 
-def _gain(cheap: pd.DataFrame, rivals: pd.DataFrame, rows: pd.DataFrame) -> float:
-    """By which share the mean loss over the better naive's falls when `rows` join the average of `rivals`, on the series and windows of `rows`."""
-    where = rows[["unique_id", "cutoff"]].drop_duplicates()
-    floor, others = (part.merge(where, on=["unique_id", "cutoff"]) for part in (cheap[cheap["candidate"].isin(NAIVES)], rivals))
-    without, joined = (_average(part) for part in (others, pd.concat([others, rows], ignore_index=True)))
-    before, after = (ratio_to_best_naive(pd.concat([floor, part], ignore_index=True), _AVERAGE) for part in (without, joined))
-    return 1.0 - after / before if before > 0 else 0.0
+def _gains(cheap: pd.DataFrame, rivals: pd.DataFrame, rows: pd.DataFrame) -> bool:
+    """Whether the loss over the better naive's falls when `rows` join the average of `rivals`, on their series and windows."""
+    cases = ["unique_id", "cutoff"]
+    floor, others = (part.merge(rows[cases].drop_duplicates(), on=cases) for part in (cheap[cheap["candidate"].isin(NAIVES)], rivals))
+    without, joined = (_losses(_average(part)) for part in (others, pd.concat([others, rows], ignore_index=True)))
+    naive = pd.concat([_losses(part) for _, part in floor.groupby("candidate")], axis=1).groupby("unique_id").mean().min(axis=1)
+    scale = naive.reindex(without.index.get_level_values("unique_id")).to_numpy()
+    told = scale > 0
+    before, after = (losses.to_numpy()[told] / scale[told] for losses in (without, joined))
+    return bool(told.any()) and after.mean() <= (1.0 - _GAIN) * before.mean() and (after < before).mean() >= _MOSTLY
+
+
+def _losses(rows: pd.DataFrame) -> pd.Series[float]:
+    """Mean pinball loss of every series and window."""
+    return rows.assign(loss=row_pinball(rows)).groupby(["unique_id", "cutoff"], sort=True)["loss"].mean()
 
 
 def _average(rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Final
 from headroom.errors import BadInputError
 from models.forecaster import Forecaster
 
-__all__ = ["CANDIDATES", "DEFAULT_CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "bare", "create"]
+__all__ = ["CANDIDATES", "DEFAULT_CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "bare", "create", "unwrapped"]
 
 NAIVES: Final = ("seasonal-naive-24", "seasonal-naive-168")
 # One model per series: their series can be spread over shards.
@@ -20,14 +20,26 @@ DEFAULT_CANDIDATES: Final = (*NAIVES, "flair", "seasonal-ridge", "exponential-sm
 
 
 def create(name: str, *, seed: int = 0) -> Forecaster:
-    """A new, unfitted candidate that takes events and readings into account, whether it can by itself or not.
+    """A new, unfitted candidate that takes events, readings and new levels into account, whether it can by itself or not.
+
+    The naives stay as they are: they are what the others are measured against.
 
     Raises:
         BadInputError: when no candidate has this name.
     """
+    if name in NAIVES:
+        return bare(name)
     from models.candidates.driver_adjusted import DriverAdjusted
+    from models.candidates.level_adjusted import LevelAdjusted
 
-    return DriverAdjusted(bare(name, seed=seed))
+    return DriverAdjusted(LevelAdjusted(bare(name, seed=seed)))
+
+
+def unwrapped(forecaster: Forecaster | None) -> Forecaster | None:
+    """The candidate by itself of one that `create` made."""
+    while (inner := getattr(forecaster, "inner", None)) is not None:
+        forecaster = inner
+    return forecaster
 
 
 def bare(name: str, *, seed: int = 0) -> Forecaster:

@@ -1,0 +1,92 @@
+"""New levels: found two days after they came, not taken for weekends, noise or a single odd day; candidates then need not unlearn the old one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.candidates import NAIVES, bare, create
+from models.candidates.level_adjusted import LevelAdjusted
+from models.forecaster import SeriesCalendar
+from models.hourly_grid import recent
+from models.level_shift import level_changes
+from models.rhythm import HOURLY
+from models.visible_events import events_known_at
+
+DAYS = 28
+CUTOFF = pd.Timestamp("2026-03-02", tz="UTC")
+NONE = pd.DataFrame(
+    {name: pd.Series(dtype="datetime64[us, UTC]") for name in ("start", "end", "available_at")}
+    | {name: pd.Series(dtype=float) for name in ("strength", "value")}
+    | {name: pd.Series(dtype=object) for name in ("event_id", "kind", "title", "region", "service")}
+)
+
+
+def demand(series: int = 5, weekend: float = 0.6, seed: int = 1) -> np.ndarray:
+    """Hourly demand with a day, a weekend and noise, shape (series, hours)."""
+    hour = np.arange(DAYS * 24)
+    shape = (1 + 0.4 * np.sin(2 * np.pi * hour / 24)) * np.where(hour // 24 % 7 < 5, 1.0, weekend)
+    return 100 * shape * np.random.default_rng(seed).normal(1, 0.05, (series, hour.size))
+
+
+def changed(values: np.ndarray, days: int, factor: float) -> np.ndarray:
+    return np.where(np.arange(values.shape[1]) >= values.shape[1] - days * 24, factor, 1.0) * values
+
+
+@pytest.mark.parametrize("days", [2, 3, 6, 12])
+@pytest.mark.parametrize("factor", [0.1, 0.5, 2.0])
+def test_a_new_level_is_found_two_days_after_it_came(days: int, factor: float):
+    found = level_changes(changed(demand(), days, factor), HOURLY)
+    np.testing.assert_allclose(np.exp(found[:, 0]), factor, rtol=0.12)
+    assert (found[:, -days:] == 0).all()
+    assert (found[:, -days - 1] != 0).all()
+
+
+def test_two_changes_are_both_taken_off():
+    found = np.exp(level_changes(changed(changed(demand(), 15, 3.0), 4, 0.5), HOURLY))
+    np.testing.assert_allclose(found[:, 0], 1.5, rtol=0.2)
+    np.testing.assert_allclose(found[:, -10], 0.5, rtol=0.2)
+
+
+def test_weekends_noise_and_one_odd_day_are_no_change():
+    odd = demand()
+    odd[:, -10 * 24 : -9 * 24] *= 0.3
+    for values in (demand(weekend=0.2), demand(seed=4), odd, np.random.default_rng(2).lognormal(3, 1, (20, DAYS * 24))):
+        assert not level_changes(values, HOURLY).any()
+
+
+def test_series_without_a_level_to_tell_stay_as_they_are():
+    zero, negative, short = changed(demand(1), 4, 0.0), changed(demand(1), 4, 0.5) - 60, changed(demand(1), 4, 0.5)
+    short[:, : -10 * 24] = np.nan
+    for values in (zero, negative, short):
+        assert not level_changes(values, HOURLY).any()
+
+
+def long(values: np.ndarray) -> pd.DataFrame:
+    ds = pd.date_range(end=CUTOFF, periods=values.shape[1] + 1, freq="h", unit="us")[:-1]
+    return pd.concat([pd.DataFrame({"unique_id": f"s{n}", "ds": ds, "y": row}) for n, row in enumerate(values)], ignore_index=True)
+
+
+@pytest.mark.parametrize("name", ["seasonal-ridge", "exponential-smoothing", "flair"])
+def test_three_days_after_demand_halved_the_forecast_is_at_the_new_level(name: str):
+    values = demand()
+    history, events = long(changed(values, 3, 0.5)), events_known_at(NONE, CUTOFF)
+    truth = 0.5 * values[:, -28 * 24 : -25 * 24].mean()  # the same weekdays
+
+    def error(forecaster) -> float:
+        fitted = forecaster.fit(history, events, SeriesCalendar())
+        return abs(fitted.predict_quantiles(recent(history, CUTOFF), events, CUTOFF)["0.5"].mean() / truth - 1)
+
+    assert error(LevelAdjusted(bare(name))) < 0.1
+    assert error(bare(name)) > 2 * error(LevelAdjusted(bare(name)))
+
+
+def test_the_naives_stay_naive_and_a_calm_history_is_handed_on_as_it_is():
+    assert all(type(create(name)) is type(bare(name)) for name in NAIVES)
+    history, events = long(demand()), events_known_at(NONE, CUTOFF)
+    own, wrapped = (
+        maker("seasonal-ridge").fit(history, events, SeriesCalendar()).predict_quantiles(recent(history, CUTOFF), events, CUTOFF)
+        for maker in (bare, create)
+    )
+    pd.testing.assert_frame_equal(own, wrapped)
