@@ -11,7 +11,8 @@ from long_frames import CUTOFF, HOUR, UTC, event_rows, no_events, rhythm
 
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.backtest import backtest
-from models.candidates import bare, create
+from models.candidates import bare
+from models.candidates.driver_adjusted import DriverAdjusted
 from models.driver_effects import DriverEffects, Told
 from models.driver_learning import learn_effects
 from models.forecaster import SeriesCalendar
@@ -27,6 +28,11 @@ STEPS = pd.date_range(START, periods=(DAYS + 3) * 24, freq="h", unit="us")
 STARTS = [START + (72 * at + (7 * at) % 24 + 24) * HOUR for at in range(8)]
 AHEAD = CUTOFF + 20 * HOUR
 EDGE, OTHER = "r/edge/cpu", "r/other/cpu"
+
+
+def adjusted(name: str) -> DriverAdjusted:
+    """The effect layer alone."""
+    return DriverAdjusted(bare(name))
 
 
 def readings(values: np.ndarray, kind: str = "load", **where: str) -> pd.DataFrame:
@@ -62,7 +68,7 @@ def learnt(history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar
 
 
 def forecast(history: pd.DataFrame, events: pd.DataFrame, name: str = NAIVE, calendar: SeriesCalendar = UTC) -> pd.DataFrame:
-    return create(name).fit(history, events, calendar).predict_quantiles(recent(history, CUTOFF), events, CUTOFF)
+    return adjusted(name).fit(history, events, calendar).predict_quantiles(recent(history, CUTOFF), events, CUTOFF)
 
 
 def width(found: pd.DataFrame) -> pd.Series:
@@ -209,7 +215,7 @@ def test_events_are_met_in_the_true_time_of_a_series_that_was_moved():
 def test_a_series_is_forecast_alone_as_among_others():
     load = walk()
     history = past(demand(added=20 * load), demand(OTHER, added=25 * load, seed=1))
-    fitted = create("seasonal-ridge").fit(history, readings(load), UTC)
+    fitted = adjusted("seasonal-ridge").fit(history, readings(load), UTC)
     together = fitted.predict_quantiles(history, readings(load), CUTOFF)
     alone = fitted.predict_quantiles(history[history["unique_id"] == OTHER], readings(load), CUTOFF)
     expected = together[together["unique_id"] == OTHER].reset_index(drop=True)
@@ -221,13 +227,13 @@ def test_kept_effects_forecast_as_those_they_were_saved_from(name, tmp_path):
     load = walk()
     history = past(demand(added=20 * load), demand(OTHER, added=25 * load, seed=1))
     events = pd.concat([readings(load), matches()], ignore_index=True)
-    fitted = create(name).fit(history, events, UTC)
+    fitted = adjusted(name).fit(history, events, UTC)
     fitted.save(tmp_path)
-    loaded = create(name).load(tmp_path, UTC)
+    loaded = adjusted(name).load(tmp_path, UTC)
     expected = fitted.predict_quantiles(recent(history, CUTOFF), events, CUTOFF)
     pd.testing.assert_frame_equal(loaded.predict_quantiles(recent(history, CUTOFF), events, CUTOFF), expected, check_exact=True)
-    create(name).fit(history, no_events(), UTC).save(tmp_path)
-    emptied = create(name).load(tmp_path, UTC).predict_quantiles(recent(history, CUTOFF), events, CUTOFF)
+    adjusted(name).fit(history, no_events(), UTC).save(tmp_path)
+    emptied = adjusted(name).load(tmp_path, UTC).predict_quantiles(recent(history, CUTOFF), events, CUTOFF)
     assert (emptied["0.5"] - expected["0.5"]).abs().max() > 1
 
 
