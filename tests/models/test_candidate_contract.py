@@ -43,7 +43,7 @@ class UsualHour:
 
 EVERY = (*(name for name in CANDIDATES if name != "gru" or installed()), UsualHour.name)
 LOCAL = (*LOCAL_CANDIDATES, UsualHour.name)
-STORED = tuple(name for name in ("seasonal-ridge", "lightgbm", "exponential-smoothing", "gru") if name in EVERY)
+STORED = tuple(name for name in ("seasonal-ridge", "lightgbm", "exponential-smoothing", "window-ridge", "gru") if name in EVERY)
 # Those that forecast a thousand series within seconds; AutoETS, AutoARIMA, MSTL and Prophet take minutes.
 CHEAP = (
     "seasonal-naive-24",
