@@ -180,9 +180,9 @@ def test_an_event_announced_after_the_cutoff_is_not_used():
     truth = demand(added=80 * during([*STARTS, AHEAD]))
     late = matches()
     late.loc[late.index[-1], "available_at"] = CUTOFF + HOUR
-    found, without = (backtest([NAIVE], truth, events, UTC, [CUTOFF])[LEVELS] for events in (late, matches().iloc[:-1]))
+    found, without = (backtest(["seasonal-ridge"], truth, events, UTC, [CUTOFF])[LEVELS] for events in (late, matches().iloc[:-1]))
     pd.testing.assert_frame_equal(found, without, check_exact=True)
-    told = backtest([NAIVE], truth, matches(), UTC, [CUTOFF])
+    told = backtest(["seasonal-ridge"], truth, matches(), UTC, [CUTOFF])
     assert (told["0.5"] - without["0.5"]).max() > 60
 
 

@@ -78,7 +78,7 @@ def test_a_driver_that_is_told_wrongly_at_a_step_gains_nothing_there_and_keeps_i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["seasonal-naive-24", "flair", "mstl", "lightgbm"])
+@pytest.mark.parametrize("name", ["seasonal-ridge", "flair", "mstl", "lightgbm"])
 def test_every_kind_of_candidate_gains_by_itself(name):
     """The boosted model sees drivers by itself, the others do not: so none dilutes the gain of the ensemble."""
     some = 20
