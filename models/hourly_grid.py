@@ -21,23 +21,31 @@ def recent(history: pd.DataFrame, issue_time: pd.Timestamp, rhythm: Rhythm = HOU
 
 def unservable(history: pd.DataFrame, issue_time: pd.Timestamp, rhythm: Rhythm = HOURLY) -> dict[str, str]:
     """Series of `history` that no candidate can forecast at the issue time, with the reason."""
-    counts = recent(history.dropna(subset=["y"]), issue_time, rhythm).groupby("unique_id")["ds"].nunique()
-    found = counts.reindex(sorted(history["unique_id"].unique()), fill_value=0)
+    names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
+    measured = dict(zip(names, np.isfinite(values).sum(axis=1).tolist(), strict=True))
+    counts = {str(name): measured.get(str(name), 0) for name in sorted(history["unique_id"].unique())}
     what, days = rhythm.describe(), rhythm.context // rhythm.day
     return {
-        str(unique_id): f"{count} measured {what} in the {days} days before {issue_time.isoformat()}; {rhythm.shortest} are needed"
-        for unique_id, count in found[found < rhythm.shortest].items()
+        name: f"{count} measured {what} in the {days} days before {issue_time.isoformat()}; {rhythm.shortest} are needed"
+        for name, count in counts.items()
+        if count < rhythm.shortest
     }
 
 
 def grid(history: pd.DataFrame, end: pd.Timestamp, rhythm: Rhythm = HOURLY, *, steps: int | None = None) -> tuple[list[str], Array]:
     """(series ids in order, values of shape (series, steps)); the last column is the step that ends at `end`."""
     steps = steps or rhythm.context
-    rows = recent(history, end, rhythm, steps=steps)
+    if history.empty:
+        return [], np.empty((0, steps))
+    # In whole numbers of the unit that times are kept in: millions of them are not worth a calculation with dates.
+    unit = history["ds"].dt.unit
+    last, width = (int(moment.as_unit(unit).asm8.astype(np.int64)) for moment in (end, rhythm.step))
+    column = (history["ds"].astype("int64").to_numpy() - last) // width + steps
+    inside = (column >= 0) & (column < steps)
+    rows = history if inside.all() else history[inside]
     codes, names = pd.factorize(rows["unique_id"], sort=True)
-    column = ((rows["ds"] - end) // rhythm.step).to_numpy(dtype=np.int64) + steps
     values = np.full((len(names), steps), np.nan)
-    values[codes, column] = rows["y"].to_numpy(dtype=float)
+    values[codes, column[inside]] = rows["y"].to_numpy(dtype=float)
     return [str(name) for name in names], values
 
 
@@ -61,6 +69,8 @@ def fill_rows(values: Array, day: int = HOURLY.day) -> Array:
 
     A row without any measurement becomes zeros.
     """
+    if np.isfinite(values).all():
+        return values.copy()
     frame = pd.DataFrame(values.T)
     time_of_day = frame.groupby(np.arange(len(frame)) % day)
     filled = time_of_day.ffill()

@@ -32,6 +32,8 @@ Index = npt.NDArray[np.int64]
 _WEEKS: Final = 4
 # The errors of the day are taken two days back: the middle of a horizon of three days.
 _DAY_ERROR_LAG: Final = 2
+# Up to as many, the steps before each are added up by themselves.
+_FEW_ORIGINS: Final = 3
 ORIGIN_COLUMNS: Final = (
     "last_vs_day", "last_vs_week", "last3_vs_day", "last3_vs_week", "last6_vs_day", "day_vs_day", "day_vs_week",
     "last3_vs_level", "day_vs_level", "spread_day", "spread_week", "change_of_day",
@@ -50,6 +52,8 @@ def anchor_lag(horizon: Index, day: int = HOURLY.day) -> Index:
 
 def fill_from_past(values: Array, day: int = HOURLY.day) -> Array:
     """Shape (series, steps): a missing step takes the last earlier value at its time of day; NaN where there is none."""
+    if np.isfinite(values).all():
+        return values
     frame = pd.DataFrame(values.T)
     filled: Array = frame.groupby(np.arange(len(frame)) % day).ffill().to_numpy(dtype=float).T
     return filled
@@ -155,6 +159,9 @@ def _shifted(values: Array, steps: int) -> Array:
 
 def _mean(values: Array, origins: Index, steps: int) -> Array:
     """Mean of the measured ones of the `steps` steps before each origin; NaN when none is."""
+    if origins.size <= _FEW_ORIGINS:
+        parts = [values[:, max(0, origin - steps) : max(0, origin)].T for origin in origins]
+        return np.stack([_nanmean(part) for part in parts], axis=1) if parts else np.empty((len(values), 0))
     known = np.isfinite(values)
     zero = np.zeros((values.shape[0], 1))
     total = np.hstack([zero, np.cumsum(np.where(known, values, 0.0), axis=1)])

@@ -25,7 +25,7 @@ from models.hourly_grid import Array, fill_rows
 from models.lag_features import Index
 from models.rhythm import HOURLY, Rhythm
 
-__all__ = ["Gains", "Seasons", "first_forecast", "smoothed_forecasts"]
+__all__ = ["Gains", "Last", "Seasons", "first_forecast", "smoothed_forecasts", "unseasoned"]
 
 _DAYS_BEFORE_START: Final = 2
 _WEEKS_BEFORE_START: Final = 2
@@ -66,15 +66,32 @@ class Seasons:
     Attributes:
         day: shape (day, choices, rows); the first one is of the first step of the values, or of the first after them. NaN where none is known.
         week: shape (week, choices, rows), the same.
+        last: where the pass ended; to start from it, the first step of the values must be the first after it.
     """
 
     day: Array
     week: Array
+    last: Last | None = None
+
+
+@dataclass(frozen=True)
+class Last:
+    """The rest of a state, each of shape (choices, rows): level, last error, usual departure and steps measured (shape (rows,))."""
+
+    level: Array
+    error: Array
+    spread: Array
+    seen: Array
 
 
 def first_forecast(rhythm: Rhythm) -> int:
     """Steps after its first measurement from which on a row is forecast."""
     return _DAYS_BEFORE_START * rhythm.day
+
+
+def unseasoned(rhythm: Rhythm) -> int:
+    """Steps from its first measurement on in which a row has no season of the week yet."""
+    return _WEEKS_BEFORE_START * rhythm.week
 
 
 def smoothed_forecasts(
@@ -103,7 +120,9 @@ def smoothed_forecasts(
             found[wanted[step]] = state.ahead(step, horizon, decay)
         if step < steps:
             state.advance(step)
-    return found, Seasons(np.roll(state.day, -steps, axis=0), np.roll(state.week, -steps, axis=0))
+    last = Last(state.level, state.error, state.spread, state.seen)
+    week = np.roll(state.week, -steps, axis=0) if state.weekly else state.week
+    return found, Seasons(np.roll(state.day, -steps, axis=0), week, last)
 
 
 class _State:
@@ -121,10 +140,10 @@ class _State:
         self.day_gain = gains.day if rhythm.day > 1 else np.zeros_like(gains.day)
         self.week_gain, self.week_share = np.zeros(shape), np.zeros(shape)
         self.seen, self.started = np.zeros(rows), np.zeros(rows, dtype=bool)
-        self.moving = False
-        first = np.argmax(self.measured, axis=0)
+        self.moving = self.weekly = False
+        first = np.argmax(self.measured, axis=0) if length else np.zeros(rows, dtype=np.int64)
         self.day_start = np.minimum(first + first_forecast(rhythm), length)
-        week_start = first + _WEEKS_BEFORE_START * rhythm.week
+        week_start = first + unseasoned(rhythm)
         # A season that would be known from the last step on was never tried.
         self.week_start = np.where(week_start < length, week_start, -1)
         if start is not None:
@@ -146,7 +165,8 @@ class _State:
         """Forecasts of shape (choices, rows, horizons) with all before `step` known; `decay` is persistence^horizon, horizons first."""
         target = step + horizon - 1
         found = self.day[target % self.day_steps]
-        found += self.week[target % self.week_steps]
+        if self.weekly:
+            found += self.week[target % self.week_steps]
         found += self.level
         found += decay * self.error
         return np.moveaxis(found, 0, -1)
@@ -158,7 +178,8 @@ class _State:
         whole = bool(known.all())
         expected = self.gains.persistence * self.error
         news = self.level + day
-        news += week
+        if self.weekly:
+            news += week
         np.subtract(self.values[step], news, out=news)
         if not whole:
             news = np.where(known, news, 0.0)
@@ -176,7 +197,8 @@ class _State:
         self.level += moved
         rest = np.subtract(error, moved, out=moved)
         day += self.day_gain * rest
-        week += self.week_share * rest
+        if self.weekly:
+            week += self.week_share * rest
 
     def _usual(self, size: Array, known: Flags, *, whole: bool) -> Array:
         """The usual departure after ones of `size`, in which an outlier counts up to a reach."""
@@ -209,6 +231,7 @@ class _State:
 
     def _take_week(self, rows: Index, profile: Array) -> None:
         """Use `profile` (week, choices or 1, rows) for the choices that have a season of the week."""
+        self.weekly |= rows.size > 0
         self.week_gain[:, rows] = np.broadcast_to(self.gains.week, self.week_gain.shape)[:, rows]
         self.week_share = (1 - self.day_gain) * self.week_gain
         self.week[:, :, rows] = profile * (self.week_gain[:, rows] > 0)
@@ -220,10 +243,15 @@ class _State:
         self.week_start[rows] = -1
         rows = np.flatnonzero(np.isfinite(start.day[0, 0]))
         self.day[:, :, rows] = start.day[:, :, rows]
+        self.started[rows], self.day_start[rows] = True, -1
+        if start.last is not None:
+            for now, then in ((self.level, start.last.level), (self.error, start.last.error), (self.spread, start.last.spread)):
+                now[:, rows] = then[:, rows]
+            self.seen[rows] = start.last.seen[rows]
+            return
         steps = np.minimum(first[rows] + np.arange(first_forecast(self.rhythm))[:, None], len(self.filled.T) - 1)
         moved = self.filled[rows, steps]
-        seasons = self.day[steps % self.rhythm.day, :, rows] + self.week[steps % self.rhythm.week, :, rows]
+        seasons = self.day[steps % self.day_steps, :, rows] + self.week[steps % self.week_steps, :, rows]
         self.level[:, rows] = (moved[:, :, None] - seasons).mean(axis=0).T
         self.spread[:, rows] = np.abs(np.diff(moved, axis=0)).mean(axis=0)
-        self.seen[rows], self.started[rows] = self.rhythm.day, True
-        self.day_start[rows] = -1
+        self.seen[rows] = self.day_steps

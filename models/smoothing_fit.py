@@ -18,6 +18,7 @@ from models.lag_features import Index
 from models.log_scale import LogScale
 from models.rhythm import HOURLY, Rhythm
 from models.smoothing import Gains, Seasons, first_forecast, smoothed_forecasts
+from models.smoothing_end import SmoothingEnd
 from models.weighted_quantiles import weighted_quantiles
 
 __all__ = ["CHOICES", "SmoothingFit", "block_of", "changing_unit", "fit_smoothing", "on_both_scales"]
@@ -63,6 +64,7 @@ class SmoothingFit:
         seasons: shape (series + 1, 2, day + week), mean profiles of the chosen smoothings on both scales, from `end` on; NaN for the series that
             was not there, and for weeks of a series that was too young for them.
         end: end of the last step that was seen.
+        ended: where the chosen smoothings ended, of the series alone; at short steps (see `models.smoothing_end`).
     """
 
     names: tuple[str, ...]
@@ -72,6 +74,7 @@ class SmoothingFit:
     ratios: Array
     seasons: npt.NDArray[np.float32]
     end: pd.Timestamp
+    ended: SmoothingEnd | None = None
 
     def rows(self, names: list[str]) -> Index:
         """Where each name is."""
@@ -168,8 +171,11 @@ def _digest(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm) 
 def _learnt(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm) -> SmoothingFit:
     parts = [slice(at, at + _SERIES_AT_ONCE) for at in range(0, len(names), _SERIES_AT_ONCE)]
     fits = [_fit_part(values[part], rhythm) for part in parts]
-    score, chosen, weights, errors, ratios, seasons, evidence = (np.concatenate(column) for column in zip(*fits, strict=True))
+    score, chosen, weights, errors, ratios, seasons, evidence = (
+        np.concatenate(column) for column in zip(*(fit[0] for fit in fits), strict=True)
+    )
     tried = evidence > 0
+    ended = SmoothingEnd.joined([fit[1] for fit in fits], tried)
     mean_score = score[tried].mean(axis=0, keepdims=True) if tried.any() else np.zeros((1, *score.shape[1:]))
     common_choice, common_weights = _best(mean_score)
     chosen, weights = np.concatenate([chosen, common_choice]), np.concatenate([weights, common_weights])
@@ -177,11 +183,14 @@ def _learnt(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm) 
     own = (evidence / (evidence + _POOLED_ORIGINS))[:, None, None]
     errors, ratios = _shrunk(errors, own, _UNKNOWN * _NORMAL), _shrunk(ratios, own, _UNKNOWN_RATIO * _NORMAL)
     seasons = np.concatenate([seasons, np.full_like(seasons[:1], np.nan)])
-    return SmoothingFit(tuple(names), chosen, weights, errors, ratios, seasons, end)
+    return SmoothingFit(tuple(names), chosen, weights, errors, ratios, seasons, end, ended)
 
 
-def _fit_part(values: Array, rhythm: Rhythm) -> tuple[Array, Index, Array, Array, Array, npt.NDArray[np.float32], Array]:
-    """(scores of every choice, chosen, weights, error quantiles, ratio quantiles, seasons, evidence) of some series."""
+_Part = tuple[Array, Index, Array, Array, Array, npt.NDArray[np.float32], Array]
+
+
+def _fit_part(values: Array, rhythm: Rhythm) -> tuple[_Part, SmoothingEnd | None]:
+    """((scores of every choice, chosen, weights, error quantiles, ratio quantiles, seasons, evidence), where it ended) of some series."""
     trial, scale = _trial(values, rhythm), LogScale.of(values)
     forecasts, seasons = on_both_scales(values, scale, CHOICES, trial.origins, trial.horizon, rhythm)
     score = _score(forecasts, trial)
@@ -193,7 +202,8 @@ def _fit_part(values: Array, rhythm: Rhythm) -> tuple[Array, Index, Array, Array
     missed = np.divide(trial.truth - point, unit, out=np.zeros_like(point), where=unit > 0)
     ratio = scale.to(trial.truth) - scale.to(point)
     kept_seasons = _mean_seasons(seasons, chosen, weights)
-    return score, chosen, weights, _error_quantiles(missed, trial), _error_quantiles(ratio, trial), kept_seasons, trial.evidence
+    found = score, chosen, weights, _error_quantiles(missed, trial), _error_quantiles(ratio, trial), kept_seasons, trial.evidence
+    return found, SmoothingEnd.of(seasons, chosen, scale, rhythm)
 
 
 def _mean_seasons(seasons: Seasons, chosen: Index, weights: Array) -> npt.NDArray[np.float32]:

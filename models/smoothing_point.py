@@ -11,42 +11,43 @@ from models.hourly_grid import Array
 from models.lag_features import Index
 from models.log_scale import LogScale
 from models.rhythm import Rhythm
+from models.smoothing_ahead import forecasts_ahead
 from models.smoothing_fit import CHOICES, SmoothingFit, block_of, on_both_scales
 
-__all__ = ["smoothing_point"]
+__all__ = ["point_ahead", "smoothing_point"]
 
 # Forecasts held at once.
 _MOST_VALUES: Final = 8_000_000
+_SERIES_AT_ONCE: Final = 256
 
 
-def smoothing_point(
-    fitted: SmoothingFit,
-    names: list[str],
-    values: Array,
-    origins: Index,
-    horizon: Index,
-    rhythm: Rhythm,
-    start: pd.Timestamp | None = None,
-) -> Array:
+def smoothing_point(fitted: SmoothingFit, names: list[str], values: Array, origins: Index, horizon: Index, rhythm: Rhythm) -> Array:
     """Shape (series, origins, horizons), in the unit of the series; each reads only what lies before its origin.
+
+    Seasons are learnt from `values` too, not taken from the fit, which has seen what came after an origin.
 
     Args:
         values: shape (series, steps), NaN where nothing was measured.
         origins: first steps not known, ascending.
         horizon: shape (origins, horizons), steps ahead from 1.
-        start: time of the first step of `values`, to begin with the seasons that the fit ended with; without it they are learnt from `values`,
-            which is what a forecast of the past must do.
     """
     ahead = np.arange(1, int(horizon.max()) + 1)
     block, rows, kept = block_of(ahead, rhythm), fitted.rows(names), fitted.chosen.shape[2]
-    at_once = max(1, _MOST_VALUES // (origins.size * ahead.size * 2 * kept))
+    at_once = max(1, min(_SERIES_AT_ONCE, _MOST_VALUES // (origins.size * ahead.size * 2 * kept)))
     found = np.empty((len(names), *horizon.shape))
     for first in range(0, len(names), at_once):
         part = slice(first, first + at_once)
-        scale, who = LogScale.of(values[part]), rows[part]
+        who = rows[part]
         gains = CHOICES.chosen(fitted.chosen[who].transpose(2, 1, 0).reshape(kept, -1))
-        seasons = None if start is None else fitted.seasons_from(who, start, scale, rhythm)
-        forecasts, _ = on_both_scales(values[part], scale, gains, origins, ahead, rhythm, seasons)
+        forecasts, _ = on_both_scales(values[part], LogScale.of(values[part]), gains, origins, ahead, rhythm)
         point = np.einsum("oksh,shk->soh", forecasts, fitted.weights[who][:, block])
         found[part] = np.take_along_axis(point, horizon[None] - 1, axis=2)
     return found
+
+
+def point_ahead(fitted: SmoothingFit, names: list[str], values: Array, end: pd.Timestamp, horizon: int, rhythm: Rhythm) -> Array:
+    """Shape (series, 1, horizon) from all of `values`, the steps before `end`, and the seasons that the fit ended with."""
+    ahead, rows = np.arange(1, horizon + 1), fitted.rows(names)
+    forecasts = forecasts_ahead(fitted, rows, values, end, ahead, rhythm)
+    point: Array = np.einsum("ksh,shk->sh", forecasts, fitted.weights[rows][:, block_of(ahead, rhythm)])
+    return point[:, None]

@@ -15,12 +15,15 @@ from models.lag_features import Index
 from models.log_scale import LogScale
 from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.rhythm import HOURLY
-from models.smoothing_fit import CHOICES, SmoothingFit, block_of, changing_unit, fit_smoothing, on_both_scales
+from models.smoothing_ahead import forecasts_ahead
+from models.smoothing_end import SmoothingEnd
+from models.smoothing_fit import SmoothingFit, block_of, changing_unit, fit_smoothing
 
 __all__ = ["ExponentialSmoothing"]
 
 _SERIES_AT_ONCE: Final = 256
 _ARRAYS: Final = ("chosen", "weights", "errors", "ratios", "seasons")
+_ENDED: Final = ("state", "days", "scale")
 
 
 class ExponentialSmoothing:
@@ -66,6 +69,8 @@ class ExponentialSmoothing:
         folder.mkdir(parents=True, exist_ok=True)
         if self.fitted is not None:
             kept = {name: getattr(self.fitted, name) for name in _ARRAYS}
+            if self.fitted.ended is not None:
+                kept |= {f"ended_{name}": getattr(self.fitted.ended, name) for name in _ENDED}
             end = np.array(self.fitted.end.isoformat())
             np.savez(folder / "smoothing.npz", names=np.array(self.fitted.names, dtype=str), end=end, **kept)
 
@@ -75,21 +80,18 @@ class ExponentialSmoothing:
         if (folder / "smoothing.npz").exists():
             with np.load(folder / "smoothing.npz", allow_pickle=False) as told:
                 kept = {name: told[name] for name in _ARRAYS}
-                self.fitted = SmoothingFit(names=tuple(map(str, told["names"])), end=pd.Timestamp(str(told["end"])), **kept)
+                ended = SmoothingEnd(*(told[f"ended_{name}"] for name in _ENDED)) if "ended_state" in told else None
+                self.fitted = SmoothingFit(names=tuple(map(str, told["names"])), end=pd.Timestamp(str(told["end"])), ended=ended, **kept)
         return self
 
     def _quantiles(self, fitted: SmoothingFit, rows: Index, values: Array, issue_time: pd.Timestamp, horizon: int) -> Array:
         """Shape (series, horizon, quantiles)."""
         rhythm = self._rhythm
         ahead = np.arange(1, horizon + 1)
-        block, origin = block_of(ahead, rhythm), np.array([values.shape[1]])
-        # The chosen rows of both scales, one after the other along the second axis.
-        gains = CHOICES.chosen(fitted.chosen[rows].transpose(2, 1, 0).reshape(fitted.chosen.shape[2], -1))
-        scale = LogScale.of(values)
-        start = fitted.seasons_from(rows, issue_time - values.shape[1] * rhythm.step, scale, rhythm)
-        forecasts, _ = on_both_scales(values, scale, gains, origin, ahead, rhythm, start)
+        block, origin, scale = block_of(ahead, rhythm), np.array([values.shape[1]]), LogScale.of(values)
+        forecasts = forecasts_ahead(fitted, rows, values, issue_time, ahead, rhythm)
         weights = fitted.weights[rows][:, block]
-        point = np.einsum("ksh,shk->sh", forecasts[0], weights)
+        point = np.einsum("ksh,shk->sh", forecasts, weights)
         unit = changing_unit(fill_rows(values, rhythm.day), origin, rhythm.day)
         plain = point[:, :, None] + unit[:, :, None] * fitted.errors[rows][:, block]
         logged = (scale.to(point)[:, :, None] + fitted.ratios[rows][:, block]).transpose(2, 0, 1)

@@ -24,7 +24,7 @@ from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
 from models.smoothing import first_forecast
 from models.smoothing_fit import fit_smoothing
-from models.smoothing_point import smoothing_point
+from models.smoothing_point import point_ahead, smoothing_point
 
 __all__ = ["LightGBMQuantile", "training_origins"]
 
@@ -110,7 +110,7 @@ class LightGBMQuantile:
         if not self._boosters or fitted is None:
             return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
         origin, steps = np.array([rhythm.context]), np.arange(1, horizon + 1)[None, :]
-        anchor = smoothing_point(fitted, names, values, origin, steps, rhythm, issue_time - rhythm.context * rhythm.step)
+        anchor = point_ahead(fitted, names, values, issue_time, horizon, rhythm)
         table = direct_table(names, values, issue_time, origin, steps, events, self._calendar, self.layout, anchor)
         rows = table.features.reshape(len(names) * horizon, -1)
         learnt = np.column_stack([booster.predict(rows, num_threads=1) for booster in self._boosters])

@@ -134,3 +134,33 @@ def test_a_model_whose_boosters_are_missing_is_refused(model, tmp_path):
     (tmp_path / "lightgbm" / "quantile-0.5.txt").unlink()
     with pytest.raises(BadInputError, match="6 of 7 boosters"):
         DemandModel.load(tmp_path)
+
+
+def test_without_refit_only_kept_fits_and_naives_forecast_with_all_promises_kept(history, events):
+    names = [f"r/s{at}/cpu" for at in range(3)]
+    rows = history[history["unique_id"].isin(names)]
+    mixed = {"exponential-smoothing": 0.5, "seasonal-ridge": 0.2, "flair": 0.3}
+    weights = {names[0]: mixed, names[1]: {"flair": 1.0}, names[2]: {"seasonal-naive-24": 0.4, "exponential-smoothing": 0.6}}
+    model = DemandModel.fit(rows, events, UTC, weights=weights, calibration=offsets(), issue_time=CUTOFF)
+    full, warm = (model.predict(rows, events, CUTOFF, 24, refit=refit) for refit in (True, False))
+    assert warm.equals(model.predict(rows, events, CUTOFF, 24, refit=False))
+    assert list(warm.columns) == list(FORECAST_COLUMNS)
+    assert warm[["unique_id", "ds"]].equals(full[["unique_id", "ds"]])
+    told = dict(warm[["unique_id", "candidate"]].drop_duplicates().to_numpy().tolist())
+    assert told[names[0]] == "exponential-smoothing 71 %, seasonal-ridge 29 %"
+    assert set(told[names[1]].replace(" 33 %", "").split(", ")) == {"exponential-smoothing", "seasonal-naive-24", "seasonal-ridge"}
+    values = warm[LEVELS].to_numpy()
+    assert np.isfinite(values).all()
+    assert (np.diff(values, axis=1) >= 0).all()
+    assert (values >= 0).all()
+    # The series without a part of its mixture is forecast the same; the others nearly.
+    same = warm["unique_id"] == names[2]
+    pd.testing.assert_frame_equal(warm[same], full[same])
+    assert (np.abs(warm["0.5"] / full["0.5"] - 1) < 0.1).all()
+
+
+def test_without_refit_a_model_of_refitted_candidates_repeats_the_day(history, events):
+    name = "r/s0/cpu"
+    rows = history[history["unique_id"] == name]
+    model = DemandModel.fit(rows, events, UTC, weights={name: {"flair": 1.0}}, calibration=Calibration.none(), issue_time=CUTOFF)
+    assert set(model.predict(rows, events, CUTOFF, refit=False)["candidate"]) == {"seasonal-naive-24"}

@@ -96,3 +96,23 @@ def test_any_step_is_served(step, horizon, length):
     history = pd.DataFrame({"unique_id": "r/edge/cpu", "ds": ds, "y": usual[:length] + noise})
     median = forecast(ExponentialSmoothing(), history, calendar, horizon)[:, LEVELS.index("0.5")]
     assert np.abs(median - usual[length:]).mean() < 4
+
+
+def test_at_short_steps_a_forecast_goes_on_from_the_fit_and_so_does_one_from_files(tmp_path):
+    minutes = Rhythm(pd.Timedelta(minutes=5), 36)
+    ds = pd.date_range(CUTOFF - pd.Timedelta(days=5), periods=5 * 288, freq=minutes.step, unit="us")
+    random = np.random.default_rng(4)
+    y = [100 * (1 + 0.4 * np.sin(2 * np.pi * np.arange(ds.size) / 288)) * np.exp(random.normal(0, 0.02, ds.size)) for _ in range(3)]
+    history = pd.concat([pd.DataFrame({"unique_id": f"r/s{at}/cpu", "ds": ds, "y": y[at]}) for at in range(3)], ignore_index=True)
+    calendar = SeriesCalendar(rhythm=minutes)
+    fitted = ExponentialSmoothing().fit(history[history["ds"] < CUTOFF - 6 * HOUR], no_events(), calendar)
+    fitted.save(tmp_path)
+    newest = history[history["ds"] >= CUTOFF - 6 * HOUR]
+    found = fitted.predict_quantiles(history, no_events(), CUTOFF, 36)
+    loaded = ExponentialSmoothing().load(tmp_path, calendar).predict_quantiles(history, no_events(), CUTOFF, 36)
+    pd.testing.assert_frame_equal(found, loaded)
+    # The middle needs the steps since the fit alone; widths look at all of the context.
+    alone = fitted.predict_quantiles(newest, no_events(), CUTOFF, 36)
+    np.testing.assert_allclose(alone["0.5"], found["0.5"], rtol=0.01)
+    again = ExponentialSmoothing().fit(history, no_events(), calendar).predict_quantiles(history, no_events(), CUTOFF, 36)
+    np.testing.assert_allclose(again["0.5"], found["0.5"], rtol=0.05)

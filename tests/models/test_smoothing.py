@@ -105,3 +105,18 @@ def test_the_logarithm_leads_back_and_leaves_negative_and_empty_series_alone():
     assert scale.back(scale.to(values)) == pytest.approx(values)
     np.testing.assert_array_equal(scale.to(values)[1:], values[1:])
     assert scale.back(np.full((3, 1), 1e3))[0, 0] == pytest.approx(200.0)
+
+
+def test_a_pass_that_goes_on_from_where_one_ended_is_one_pass():
+    values, split = np.concatenate([weekly(3, noise=2.0), weekly(3, noise=5.0, seed=1)]), 2 * WEEK - 7
+    values[1, split + 5 : split + 9] = np.nan
+    choice = gains((0.1, 0.2, 0.0, 0.8), (0.0, 0.2, 0.0, 0.0))
+    at_end = np.array([values.shape[1] - split])
+    whole, _ = smoothed_forecasts(values, choice, at_end + split, AHEAD)
+    _, seasons = smoothed_forecasts(values[:, :split], choice, np.array([split]), AHEAD)
+    seasons = Seasons(seasons.day, np.full((WEEK, 1, 2), np.nan), seasons.last)
+    went_on, _ = smoothed_forecasts(values[:, split:], choice, at_end, AHEAD, HOURLY, seasons)
+    np.testing.assert_allclose(went_on, whole, rtol=1e-12)
+    at_once, _ = smoothed_forecasts(values[:, split:split], choice, np.array([0]), AHEAD, HOURLY, seasons)
+    before, _ = smoothed_forecasts(values[:, :split], choice, np.array([split]), AHEAD)
+    np.testing.assert_allclose(at_once, before, rtol=1e-12)
