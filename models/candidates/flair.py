@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Self
 
 import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.box_cox import likeliest_exponent
 from models.candidates.per_series import forecast_each
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid
@@ -20,6 +23,8 @@ __all__ = ["Flair"]
 
 # Sample paths per series: quantiles from more of them differ by less than windows do.
 _PATHS: Final = 200
+# Its name in FLAIR for `scipy.stats.boxcox`, of which it uses the exponent alone.
+_SEARCH: Final = "scipy_boxcox"
 
 
 class Flair:
@@ -42,7 +47,7 @@ class Flair:
         horizon: int = HORIZON_HOURS,
     ) -> pd.DataFrame:
         names, values = grid(history.dropna(subset=["y"]), issue_time, self._rhythm)
-        with np.errstate(all="ignore"):  # its search over periods divides by zero on flat stretches, and drops them
+        with _fast_box_cox(), np.errstate(all="ignore"):  # its search over periods divides by zero on flat stretches, and drops them
             quantiles = forecast_each(self.name, names, values, horizon, self._one, self._rhythm.day)
         return quantile_frame(names, quantiles, issue_time, lowest(values), self._rhythm.step)
 
@@ -55,3 +60,22 @@ class Flair:
             paths = forecast(filled, horizon=horizon, freq="h", n_samples=_PATHS, seed=seed)
         quantiles: Array = np.quantile(paths, QUANTILES, axis=0).T
         return quantiles
+
+
+@contextmanager
+def _fast_box_cox() -> Iterator[None]:
+    """Hand FLAIR the same exponents, found faster: scipy's search for them is three quarters of its time.
+
+    A version of `flaircast` that names its import otherwise is left as it is.
+    """
+    from flaircast import _level
+
+    theirs = getattr(_level, _SEARCH, None)
+    if theirs is None:
+        yield
+        return
+    setattr(_level, _SEARCH, lambda values: (None, likeliest_exponent(values)))
+    try:
+        yield
+    finally:
+        setattr(_level, _SEARCH, theirs)
