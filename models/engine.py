@@ -42,7 +42,7 @@ _CALIBRATING: Final = 3
 _COST: Final = {
     **dict.fromkeys(NAIVES, 0.001),
     "seasonal-ridge": 0.005,
-    "exponential-smoothing": 0.011,
+    "exponential-smoothing": 0.005,
     "flair": 0.012,
     "lightgbm": 0.04,
     "mstl": 0.12,
