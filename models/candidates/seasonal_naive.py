@@ -12,6 +12,7 @@ from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, fill_gaps, fill_rows, grid
 from models.quantile_frame import lowest, quantile_frame
 from models.rhythm import HOURLY
+from models.row_quantiles import row_quantiles
 
 __all__ = ["SeasonalNaive", "naive_quantiles"]
 
@@ -93,10 +94,5 @@ def _error_quantiles(measured: Array, filled: Array, lag: int) -> Array:
         lag //= 2
     if length <= lag:
         return np.zeros((len(filled), _LEVELS.size))
-    ordered = np.sort(measured[:, lag:] - filled[:, :-lag], axis=1)  # what was not measured comes last
-    count = np.isfinite(ordered).sum(axis=1, keepdims=True)
-    place = _LEVELS * np.maximum(count - 1, 0)
-    below = place.astype(np.int64)
-    low, high = (np.take_along_axis(ordered, at, axis=1) for at in (below, np.minimum(below + 1, np.maximum(count - 1, 0))))
-    quantiles: Array = np.where(count > 0, low + (place - below) * (high - low), 0.0)
-    return quantiles
+    quantiles = row_quantiles(measured[:, lag:] - filled[:, :-lag], _LEVELS)
+    return np.where(np.isfinite(quantiles), quantiles, 0.0)

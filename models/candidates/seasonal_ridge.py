@@ -15,6 +15,7 @@ from models.hourly_grid import Array, fill_rows, grid
 from models.lag_features import Index, day_rms
 from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
+from models.row_quantiles import row_quantiles
 from models.seasonal_bases import BASES, base_forecasts
 
 __all__ = ["RidgeFit", "SeasonalRidge", "fit_ridge", "ridge_point"]
@@ -146,11 +147,11 @@ def _fit_block(filled: Array, scale: Array, origins: Index, horizon: Index, usab
     trusted = usable.reshape(series, -1).astype(float)
     weights, common = np.zeros((series, len(BASES) - 1)), np.zeros(len(BASES) - 1)
     left = np.zeros(trusted.shape)
+    learnt = [_rows(filled[part], scale[part], origins, horizon, day) for part in parts]
     for _ in range(_PASSES):
         count = np.maximum(trusted.sum(axis=1), 1.0)
         square, cross = np.zeros((series, weights.shape[1], weights.shape[1])), np.zeros_like(weights)
-        for part in parts:
-            x, y = _rows(filled[part], scale[part], origins, horizon, day)
+        for part, (x, y) in zip(parts, learnt, strict=True):
             weighed = x * trusted[part, :, None]
             square[part] = np.einsum("sni,snj->sij", weighed, x, optimize=True) / count[part, None, None]
             cross[part] = np.einsum("sni,sn->si", weighed, y, optimize=True) / count[part, None]
@@ -161,23 +162,22 @@ def _fit_block(filled: Array, scale: Array, origins: Index, horizon: Index, usab
         common = np.linalg.solve(square[some].mean(axis=0) + _COMMON_PRIOR * unit, cross[some].mean(axis=0))
         prior = (_OWN_PRIOR_ORIGINS / np.maximum(count / width, 1.0))[:, None, None] * unit
         weights = np.linalg.solve(square + prior, (cross + (prior @ common))[..., None])[..., 0]
-        for part in parts:
-            x, y = _rows(filled[part], scale[part], origins, horizon, day)
+        for part, (x, y) in zip(parts, learnt, strict=True):
             left[part] = y - np.einsum("sni,si->sn", x, weights[part])
         size = np.abs(np.where(usable.reshape(series, -1), left, np.nan))
         trusted = usable.reshape(series, -1) * np.minimum(1.0, _HUBER * _typical(size) / np.maximum(np.abs(left), 1e-12))
     seen = np.where(usable.reshape(series, -1), left, np.nan)
     everyone = np.nanquantile(seen, _QUANTILES)
-    own = np.array([np.nanquantile(row, _QUANTILES) if np.isfinite(row).any() else everyone for row in seen])
+    own = row_quantiles(seen, _QUANTILES)
+    own = np.where(np.isfinite(own), own, everyone)
     return np.vstack([weights, common]), np.vstack([own, everyone])
 
 
 def _typical(size: Array) -> Array:
     """Median of every row, shape (rows, 1); 1 for a row without values."""
-    known = np.isfinite(size).any(axis=1)
-    found = np.ones((size.shape[0], 1))
-    found[known, 0] = np.nanmedian(size[known], axis=1)
-    return found + 1e-9
+    middle = row_quantiles(size, np.array([0.5]))
+    found: Array = np.where(np.isfinite(middle), middle, 1.0) + 1e-9
+    return found
 
 
 def _rows(filled: Array, scale: Array, origins: Index, horizon: Index, day: int) -> tuple[Array, Array]:
