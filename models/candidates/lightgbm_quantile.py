@@ -38,6 +38,10 @@ _STRIDES: Final = (5, 7, 11, 13, 17, 19, 23, 29, 37, 47, 61, 79, 101)
 _MOST_ROWS: Final = 200_000
 # Departures from the anchor beyond this many scales are outliers to every booster.
 _FARTHEST: Final = 50.0
+# Share of the median departure that a forecast believes, its width aside. Of the rest much is luck: on windows before the test windows of six
+# recordings the loss fell by 0 to 9 % against believing all.
+_TRUST: Final = 0.5
+_MIDDLE: Final = QUANTILES.index(0.5)
 _PARAMETERS: Final[dict[str, Any]] = {
     "objective": "quantile",
     "learning_rate": 0.08,
@@ -114,7 +118,9 @@ class LightGBMQuantile:
         table = direct_table(names, values, issue_time, origin, steps, events, self._calendar, self.layout, anchor)
         rows = table.features.reshape(len(names) * horizon, -1)
         learnt = np.column_stack([booster.predict(rows, num_threads=1) for booster in self._boosters])
-        departures = _at_every_quantile(np.sort(learnt, axis=1)).reshape(len(names), horizon, len(QUANTILES))
+        departures = _at_every_quantile(np.sort(learnt, axis=1))
+        departures -= (1 - _TRUST) * departures[:, _MIDDLE : _MIDDLE + 1]
+        departures = departures.reshape(len(names), horizon, len(QUANTILES))
         quantiles = within_reach(table.anchor[:, 0, :, None] + table.scale[:, 0, :, None] * departures, values)
         return quantile_frame(names, quantiles, issue_time, lowest(values), rhythm.step)
 
