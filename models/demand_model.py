@@ -173,7 +173,8 @@ class DemandModel:
 
 def _by_number(history: pd.DataFrame) -> pd.DataFrame:
     """Series told by numbers with names: millions of strings are looked at once, not by every candidate."""
-    return history.assign(unique_id=history["unique_id"].astype("category"))
+    rows = history.dropna(subset=["y"])
+    return rows.assign(unique_id=rows["unique_id"].astype("category"))
 
 
 def _loaded(forecaster: Forecaster, folder: Path, calendar: SeriesCalendar) -> Forecaster:

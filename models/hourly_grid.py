@@ -15,8 +15,10 @@ Array = npt.NDArray[np.float64]
 
 def recent(history: pd.DataFrame, issue_time: pd.Timestamp, rhythm: Rhythm = HOURLY, *, steps: int | None = None) -> pd.DataFrame:
     """Rows of the `steps` steps before the issue time; of the context when they are not given."""
-    ds = history["ds"]
-    return history[(ds < issue_time) & (ds >= issue_time - (steps or rhythm.context) * rhythm.step)]
+    ds, start = history["ds"], issue_time - (steps or rhythm.context) * rhythm.step
+    if history.empty or (ds.min() >= start and ds.max() < issue_time):
+        return history
+    return history[(ds < issue_time) & (ds >= start)]
 
 
 def unservable(history: pd.DataFrame, issue_time: pd.Timestamp, rhythm: Rhythm = HOURLY) -> dict[str, str]:
@@ -40,13 +42,37 @@ def grid(history: pd.DataFrame, end: pd.Timestamp, rhythm: Rhythm = HOURLY, *, s
     # In whole numbers of the unit that times are kept in: millions of them are not worth a calculation with dates.
     unit = history["ds"].dt.unit
     last, width = (int(moment.as_unit(unit).asm8.astype(np.int64)) for moment in (end, rhythm.step))
-    column = (history["ds"].astype("int64").to_numpy() - last) // width + steps
+    moments: npt.NDArray[np.int64] = np.asarray(history["ds"].astype("int64"), dtype=np.int64)
+    codes, names = _numbered(history["unique_id"])
+    y = history["y"].to_numpy(dtype=float)
+    if y.size == len(names) * steps and _whole(codes.reshape(-1, steps), moments.reshape(-1, steps), last, width):
+        return [str(name) for name in names], y.reshape(-1, steps).copy()
+    column = (moments - last) // width + steps
     inside = (column >= 0) & (column < steps)
-    rows = history if inside.all() else history[inside]
-    codes, names = pd.factorize(rows["unique_id"], sort=True)
+    if not inside.all():
+        codes, column, y = codes[inside], column[inside], y[inside]
+        present, codes = np.unique(codes, return_inverse=True)
+        names = names[present]
     values = np.full((len(names), steps), np.nan)
-    values[codes, column[inside]] = rows["y"].to_numpy(dtype=float)
+    values[codes, column] = y
     return [str(name) for name in names], values
+
+
+def _numbered(ids: pd.Series[str]) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.object_]]:
+    """(the place of every row's series among the names, the names in order)."""
+    if isinstance(ids.dtype, pd.CategoricalDtype) and ids.cat.categories.is_monotonic_increasing:
+        numbers = ids.cat.codes.to_numpy()
+        present = np.bincount(numbers, minlength=len(ids.cat.categories)) > 0
+        codes = numbers if present.all() else (np.cumsum(present) - 1)[numbers]
+        return codes, ids.cat.categories.to_numpy(dtype=object)[present]
+    codes, names = pd.factorize(ids.astype(object), sort=True)
+    return codes, np.asarray(names, dtype=object)
+
+
+def _whole(codes: npt.NDArray[np.integer], moments: npt.NDArray[np.int64], last: int, width: int) -> bool:
+    """Whether the rows, of shape (series, steps), are a grid already: series in order, every step there."""
+    wanted = last + width * np.arange(-moments.shape[1], 0)
+    return bool((codes == np.arange(len(codes))[:, None]).all() and (moments == wanted).all())
 
 
 def fill_gaps(values: Array, day: int = HOURLY.day) -> Array:

@@ -8,7 +8,6 @@ walk of the level (2 % a day), and noise (3 % an hour). They cost what real ones
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -18,10 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from models.candidates import CANDIDATES, bare, create
-from models.forecaster import SeriesCalendar, StoredForecaster
-from models.hourly_grid import recent
+from models.calibration import ALL_SERIES, Calibration
+from models.candidates import CANDIDATES
+from models.demand_model import DemandModel
+from models.forecaster import SeriesCalendar
 from models.long_frame import LongFrame, read_long_frame
+from models.rhythm import Rhythm
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.recordings import HOUR
 
@@ -33,6 +34,13 @@ FULL = 1000
 SAMPLED = 24
 WEEK = 168
 START = pd.Timestamp("2026-01-05")
+CORES = 2
+FINE = "5-minute steps, 3 h"
+FINE_STEP = pd.Timedelta(minutes=5)
+FINE_HORIZON = 36
+FINE_DAYS = 16
+# What a fitted model of the re-forecasts weighs alike.
+MIXED = ("seasonal-naive-24", "seasonal-naive-168", "seasonal-ridge", "exponential-smoothing", "lightgbm", "flair")
 
 
 def many_series(folder: Path, count: int, seed: int = 0) -> LongFrame:
@@ -56,14 +64,26 @@ def many_series(folder: Path, count: int, seed: int = 0) -> LongFrame:
     return LongFrame(frame.sort_values(["unique_id", "ds"], ignore_index=True), HOUR)
 
 
+def fine_series(folder: Path, count: int) -> pd.DataFrame:
+    """The last `FINE_DAYS` of `many_series` at 5-minute steps: straight lines between hours, and noise (2 % a step)."""
+    hourly = many_series(folder, count).rows.pivot(index="ds", columns="unique_id", values="y").iloc[-24 * FINE_DAYS :]
+    steps = round(HOUR / FINE_STEP)
+    at = np.arange(len(hourly) * steps) / steps
+    lines = np.stack([np.interp(at, np.arange(len(hourly)), column) for column in hourly.to_numpy().T])
+    noisy = lines * np.exp(np.random.default_rng(1).normal(0, 0.02, lines.shape))
+    ds = pd.date_range(hourly.index[0], periods=at.size, freq=FINE_STEP, unit="us")
+    names = np.repeat(hourly.columns.to_numpy(dtype=object), at.size)
+    return pd.DataFrame({"unique_id": names, "ds": np.tile(ds, count), "y": noisy.ravel()})
+
+
 def run_cost(folder: Path, *, large: bool) -> dict[str, pd.DataFrame]:
-    """`whole`: train, select, calibrate and forecast, by number of series; `peer`: AutoETS; `again`: forecasts without refit."""
+    """`whole`: train, select, calibrate and forecast, by number of series; `peer`: AutoETS; `again`: forecasts of a fitted model."""
     sizes = (*SIZES, LARGE) if large else SIZES
     whole = pd.DataFrame([_apart(forecast_all, folder, size) for size in sizes])
     return {
         "whole": whole,
         "peer": pd.DataFrame([_apart(auto_ets, folder, SAMPLED)]),
-        "again": pd.DataFrame(_apart(reforecast, folder, FULL)),
+        "again": pd.DataFrame([row for measure in (again_hourly, again_fine) for row in _apart(measure, folder, FULL)]),
     }
 
 
@@ -81,12 +101,12 @@ class Heard:
 
 
 def forecast_all(folder: Path, count: int) -> dict[str, object]:
-    """One call of `forecast_frame`, metered."""
+    """One call of `forecast_frame` with a process per core, metered."""
     from models.engine import forecast_frame
 
     series, heard = many_series(folder, count), Heard()
     with Meter() as meter:
-        result = forecast_frame(series, horizon=HORIZON, progress=heard)
+        result = forecast_frame(series, horizon=HORIZON, progress=heard, jobs=CORES)
     used = asdict(meter.usage)
     return {
         "series": count,
@@ -109,26 +129,38 @@ def auto_ets(folder: Path, count: int) -> dict[str, object]:
     return {"sampled": len(chosen), "cpu_seconds": meter.usage.cpu_seconds, "per_series": each, "per_thousand": 1000 * each}
 
 
-def reforecast(folder: Path, count: int) -> list[dict[str, object]]:
-    """Series per second of every candidate that keeps its fit: fitted on all but the last day, then forecasts from the newest hour."""
-    rows = many_series(folder, count).rows
+def again_hourly(folder: Path, count: int) -> list[dict[str, object]]:
+    """Of a model that was fitted a day before: 72 hours, with and without what is refitted."""
+    return [_again(many_series(folder, count).rows, Rhythm(HOUR, HORIZON), "hourly, 72 h", refit=refit) for refit in (True, False)]
+
+
+def again_fine(folder: Path, count: int) -> list[dict[str, object]]:
+    """Of a model that was fitted a day before: 15 minutes to 3 hours at 5-minute steps."""
+    return [_again(fine_series(folder, count), Rhythm(FINE_STEP, FINE_HORIZON), FINE, refit=False)]
+
+
+def _again(rows: pd.DataFrame, rhythm: Rhythm, name: str, *, refit: bool) -> dict[str, object]:
+    """One `DemandModel.predict` from the newest step: history in memory to calibrated quantiles, the second of two calls."""
     rows = rows.assign(ds=rows["ds"].dt.tz_localize("UTC"))
-    end = rows["ds"].max() + HOUR
-    nothing = _no_events()
-    found = []
-    for name in CANDIDATES:
-        forecaster = create(name)
-        if not isinstance(bare(name), StoredForecaster):
-            continue
-        forecaster.fit(rows[rows["ds"] < end - 24 * HOUR], nothing, SeriesCalendar())
-        known = recent(rows, end)
-        wall = time.perf_counter()
-        with Meter() as meter:
-            forecaster.predict_quantiles(known, nothing, end, HORIZON)
-        wall = time.perf_counter() - wall
-        cpu = meter.usage.cpu_seconds
-        found.append({"candidate": name, "wall_seconds": wall, "cpu_seconds": cpu, "per_wall": count / wall, "per_cpu": count / cpu})
-    return found
+    end = rows["ds"].max() + rhythm.step
+    names = [name for name in MIXED if refit or name != "flair"]
+    weights = {series: dict.fromkeys(names, 1.0 / len(names)) for series in rows["unique_id"].unique()}
+    offsets = [{"unique_id": ALL_SERIES, "bucket": "1-6", "quantile": level, "offset": 0.1, "rows": 9} for level in ("0.1", "0.9")]
+    fitted_at = end - rhythm.day * rhythm.step
+    model = DemandModel.fit(
+        rows,
+        _no_events(),
+        SeriesCalendar(rhythm=rhythm),
+        weights=weights,
+        calibration=Calibration(pd.DataFrame(offsets)),
+        issue_time=fitted_at,
+    )
+    model.predict(rows, _no_events(), end, rhythm.horizon, refit=refit)  # libraries are loaded once, not by every forecast
+    with Meter() as meter:
+        found = model.predict(rows, _no_events(), end, rhythm.horizon, refit=refit)
+    used, served = meter.usage, int(found["unique_id"].nunique())
+    what = f"{name}, {'all candidates' if refit else 'without refit'}"
+    return {"what": what, "series": served, "wall_seconds": used.wall_seconds, "cpu_seconds": used.cpu_seconds, "peak_gib": used.peak_gib}
 
 
 def whole_table(whole: pd.DataFrame) -> pd.DataFrame:
@@ -150,31 +182,32 @@ def peer_table(found: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def again_table(again: pd.DataFrame) -> pd.DataFrame:
-    named = {
-        "candidate": "candidate",
-        "wall_seconds": "wall s",
-        "cpu_seconds": "CPU s",
-        "per_wall": "series per s",
-        "per_cpu": "series per CPU s",
-    }
-    return again[list(named)].rename(columns=named).round({"wall s": 2, "CPU s": 2, "series per s": 0, "series per CPU s": 0})
+    named = {"what": "forecast", "series": "series", "wall_seconds": "wall s", "cpu_seconds": "CPU s", "peak_gib": "most memory GiB"}
+    table = again[list(named)].rename(columns=named)
+    table["series per s"] = table["series"] / table["wall s"]
+    table["series per CPU s"] = table["series"] / table["CPU s"]
+    return table.round({"wall s": 2, "CPU s": 2, "most memory GiB": 2, "series per s": 0, "series per CPU s": 0})
 
 
 def bars(found: dict[str, pd.DataFrame]) -> list[tuple[str, str, float, bool]]:
     """(measure, bar, measured, met)."""
-    ours, peer = _full(found), found["peer"].iloc[0]
+    ours, peer, again = _full(found), found["peer"].iloc[0], found["again"].set_index("what")
     share = ours["cpu_seconds"] / peer["per_thousand"]
     slope = growth(found["whole"])
+    warm, fine = again.loc["hourly, 72 h, without refit"], again.loc[f"{FINE}, without refit", "wall_seconds"]
+    per_second = warm["series"] / warm["wall_seconds"]
     return [
         ("1,000 series x 60 days, wall minutes", "at most 10", ours["wall_seconds"] / 60, ours["wall_seconds"] <= 600),
         ("1,000 series x 60 days, most memory GiB", "at most 6", ours["peak_gib"], ours["peak_gib"] <= 6),
-        ("CPU time / AutoETS", "at most 0.2", share, share <= 0.2),
         (
-            "re-forecast, series per second, slowest fit",
-            "at least 500",
-            found["again"]["per_wall"].min(),
-            found["again"]["per_wall"].min() >= 500,
+            "1,000 series x 60 days, CPU s / wall s",
+            "at most 2",
+            ours["cpu_seconds"] / ours["wall_seconds"],
+            ours["cpu_seconds"] <= 2 * ours["wall_seconds"],
         ),
+        ("CPU time / AutoETS", "at most 0.2", share, share <= 0.2),
+        ("re-forecast without refit, series per second", "at least 500", per_second, per_second >= 500),
+        ("re-forecast of 1,000 series at 5-minute steps, seconds", "at most 2", fine, fine <= 2),
         ("cost ~ series to the power of", "at most 1.1", slope, slope <= 1.1),
     ]
 

@@ -45,3 +45,14 @@ def test_too_little_recent_history_is_named():
     assert set(reasons) == {"r/young/cpu", "r/stale/cpu"}
     assert "48 measured hours" in reasons["r/young/cpu"]
     assert "72 are needed" in reasons["r/young/cpu"]
+
+
+def test_numbered_and_shuffled_rows_make_the_same_grid():
+    hours = pd.date_range(CUTOFF - 30 * HOUR, periods=30, freq="h")
+    rows = pd.concat([pd.DataFrame({"unique_id": name, "ds": hours, "y": np.arange(30.0) + at}) for at, name in enumerate("cab")])
+    wanted = np.stack([np.arange(30.0) + at for at in (1, 2, 0)])
+    for frame in (rows, rows.sort_values(["unique_id", "ds"]), rows.sample(frac=1.0, random_state=1)):
+        for ids in (frame["unique_id"], frame["unique_id"].astype("category"), pd.Categorical(frame["unique_id"], list("zcba"))):
+            names, values = grid(frame.assign(unique_id=ids), CUTOFF, steps=30)
+            assert names == ["a", "b", "c"]
+            np.testing.assert_array_equal(values, wanted)
