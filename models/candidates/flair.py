@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from models.candidates.per_series import forecast_each
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid
 from models.quantile_frame import lowest, quantile_frame
-from models.rhythm import HOURLY
+from models.rhythm import HOURLY, Rhythm
 
 __all__ = ["Flair"]
 
 # Sample paths per series: quantiles from more of them differ by less than windows do.
 _PATHS: Final = 200
+# FLAIR's names of steps, in minutes.
+_FREQUENCIES: Final = {"5T": 5, "10T": 10, "15T": 15, "30T": 30, "H": 60, "D": 24 * 60}
 # Its name in FLAIR for `scipy.stats.boxcox`, of which it uses the exponent alone.
 _SEARCH: Final = "scipy_boxcox"
 
@@ -57,9 +60,15 @@ class Flair:
         seed = zlib.crc32(f"{self.seed}/{name}".encode())  # a series' paths do not depend on which others are forecast with it
         with warnings.catch_warnings():  # a series that varies little has an optimal power transformation that scipy bounds, and says so
             warnings.filterwarnings("ignore", message="The optimal lambda", category=UserWarning)
-            paths = forecast(filled, horizon=horizon, freq="h", n_samples=_PATHS, seed=seed)
+            paths = forecast(filled, horizon=horizon, freq=_frequency(self._rhythm), n_samples=_PATHS, seed=seed)
         quantiles: Array = np.quantile(paths, QUANTILES, axis=0).T
         return quantiles
+
+
+def _frequency(rhythm: Rhythm) -> str:
+    """FLAIR's name of the step nearest to ours, which decides the periods that it tries."""
+    minutes = rhythm.step / pd.Timedelta(minutes=1)
+    return min(_FREQUENCIES, key=lambda name: abs(math.log(minutes / _FREQUENCIES[name])))
 
 
 @contextmanager
