@@ -94,7 +94,7 @@ def test_a_tuned_training_takes_the_shrinkage_and_its_card_states_the_regret(
 ) -> None:
     made = Installation(Path(shutil.copytree(migrated, tmp_path / "home")))
     store(made.lake, pd.concat([demand(name, ISSUE - pd.Timedelta(days=28), 28 * 24, noise=0.1) for name in made.series]))
-    options = TrainingOptions(history_days=28, candidates=("flair",), promote="never", windows=3)
+    options = TrainingOptions(history_days=28, candidates=("flair",), promote="never", windows=3, calibration_windows=1)
     url = made.home.database_url
     plan = plan_training(made.settings, made.lake, made.home.work, issue_time=ISSUE, run_id="t", options=options, tuning_url=url)
     frames = [
