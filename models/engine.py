@@ -44,7 +44,7 @@ _COST: Final = {
     "seasonal-ridge": 0.005,
     "exponential-smoothing": 0.005,
     "flair": 0.012,
-    "lightgbm": 0.04,
+    "lightgbm": 0.03,
     "mstl": 0.12,
     "auto-ets": 0.3,
 }
