@@ -61,7 +61,7 @@ class TrainingOptions:
             raise BadInputError(f"training: promote {self.promote!r} is not one of {', '.join(get_args(PromoteMode))}")
         if self.shards < 1:
             raise BadInputError(f"training: {self.shards} shards; use 1 or more")
-        if self.windows < 2 or self.calibration_windows < 1:
+        if not 0 < self.calibration_windows < self.windows:
             raise BadInputError(
                 f"training: {self.calibration_windows} of {self.windows} windows calibrate; leave one or more of each to select and to calibrate"
             )

@@ -86,6 +86,7 @@ def test_windows_are_dealt_out_in_turn_and_the_newest_selects():
     selecting, calibrating = split_windows(oof, calibration_windows=1)
     assert list(calibrating["cutoff"].unique()) == [cutoffs[1]]
     assert sorted(selecting["cutoff"].unique()) == [cutoffs[0], cutoffs[2]]
+    assert len(selecting) + len(calibrating) == len(oof)
     _, most = split_windows(oof, calibration_windows=2)
     assert sorted(most["cutoff"].unique()) == cutoffs[:2]
     with pytest.raises(BadInputError, match="leave none to select on"):

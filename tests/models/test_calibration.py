@@ -35,9 +35,9 @@ def forecasts(
 
 
 @pytest.mark.parametrize("truth", [0.5, 2.0, 3.0])
-@pytest.mark.parametrize("level", [0.8, 0.98])
+@pytest.mark.parametrize("level", [0.6, 0.8, 0.98])
 def test_coverage_holds_whether_the_forecast_was_too_narrow_or_too_wide(truth, level):
-    calibration = fit_calibration(forecasts(3000, seed=1, truth=truth))
+    calibration = fit_calibration(forecasts(3000, seed=1, truth=truth, windows=750))
     fresh = forecasts(3000, seed=2, truth=truth)
     assert abs(coverage(fresh, level) - level) > 0.015
     assert coverage(calibration.apply(fresh), level) == pytest.approx(level, abs=0.03)

@@ -272,7 +272,7 @@ def test_a_series_without_history_is_left_out_and_named(tmp_path: Path) -> None:
         ({"candidates": ("mlstl",)}, "'mlstl' is unknown"),
         ({"promote": "always"}, "'always' is not one of auto, review, never"),
         ({"shards": 0}, "0 shards"),
-        ({"windows": 1}, "of 1 windows"),
+        ({"windows": 1}, "3 of 1 windows"),
     ],
 )
 def test_wrong_options_are_refused_with_the_rule(options: dict[str, Any], message: str) -> None:
