@@ -39,7 +39,8 @@ def with_doubts(demand: pd.DataFrame, events: pd.DataFrame, *, step: pd.Timedelt
 
     Args:
         demand: `unique_id, ds, y`, one row per series and time on one grid of `step`; rows may be missing.
-        events: known events; a row that one of them touches is never doubted. Those with a `value` (weather) excuse nothing.
+        events: a row that one of them touches is never doubted, if the event was known before it began: the same rows must be doubted whether
+            or not a later cutoff is looked at. Those with a `value` (weather) excuse nothing.
         step: time between two rows of a series.
 
     Raises:
@@ -47,7 +48,7 @@ def with_doubts(demand: pd.DataFrame, events: pd.DataFrame, *, step: pd.Timedelt
     """
     if demand.empty:
         return demand.assign(**{DOUBTED: pd.Series(pd.NaT, index=demand.index, dtype=demand["ds"].dtype)})
-    excused = eventful(demand, events)
+    excused = eventful(demand, events[events["available_at"] <= events["start"]])
     judged = detect_anomalies(demand, step=step, excused=excused)
     moments = pd.date_range(judged["ds"].min(), judged["ds"].max(), freq=step)
     series, names = pd.factorize(judged["unique_id"])

@@ -96,3 +96,12 @@ def test_any_step_is_judged() -> None:
     rows = rhythm(days=42)
     quarter_hours = rows.assign(ds=rows["ds"].min() + (rows["ds"] - rows["ds"].min()) / 4)
     assert len(with_doubts(quarter_hours, no_events(), step=HOUR / 4)) == len(rows)
+
+
+def test_an_event_that_was_announced_late_changes_no_doubt():
+    """A cutoff between the fault and the announcement must see what it saw then."""
+    rows = with_fault(hours=2)
+    at = rows["ds"][ROW]
+    late = event_rows([at], hours=2, known=at + HOUR)
+    pd.testing.assert_frame_equal(with_doubts(rows, late), with_doubts(rows, no_events()))
+    assert doubted(rows, late)[ROW : ROW + 2].all()
