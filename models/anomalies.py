@@ -112,7 +112,7 @@ def eventful(demand: pd.DataFrame, events: pd.DataFrame) -> pd.Series[bool]:
     """Whether a known event touches the hour, for the series it concerns; with the index of `demand`."""
     happenings = events[events["value"].isna()]
     touched, times = np.zeros(len(demand), dtype=bool), demand["ds"].to_numpy(dtype=_TIME)
-    for series, places in demand.groupby("unique_id").indices.items():
+    for series, places in (demand.groupby("unique_id").indices if len(happenings) else {}).items():
         own = events_of_series(happenings, str(series))
         begun = np.searchsorted(np.sort((own["start"] - _BEFORE - _HOUR).to_numpy(dtype=_TIME)), times[places], side="left")
         over = np.searchsorted(np.sort((own["end"] + _AFTER).to_numpy(dtype=_TIME)), times[places], side="right")

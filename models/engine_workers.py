@@ -49,7 +49,7 @@ def out_of_fold(clock: EngineClock, names: Sequence[str], backs: Sequence[int], 
     tasks = [(name, back) for back in backs for name in names]
     seconds, found = dict.fromkeys(names, 0.0), {}
     progress.start(len(tasks), "backtest")
-    for task, rows, spent in _each(clock, tasks, seed, jobs):
+    for task, rows, spent in _each(clock, names, backs, seed, jobs):
         found[task] = rows
         seconds[task[0]] += spent
         progress.advance(1, f"{task[0]}, {task[1]} windows back")
@@ -61,18 +61,25 @@ def out_of_fold(clock: EngineClock, names: Sequence[str], backs: Sequence[int], 
 _Task = tuple[str, int]
 
 
-def _each(clock: EngineClock, tasks: Sequence[_Task], seed: int, jobs: int) -> Iterator[tuple[_Task, pd.DataFrame, float]]:
-    """Every task with its rows and CPU seconds, in any order."""
+def _each(
+    clock: EngineClock, names: Sequence[str], backs: Sequence[int], seed: int, jobs: int
+) -> Iterator[tuple[_Task, pd.DataFrame, float]]:
+    """Every task with its rows and CPU seconds, in any order.
+
+    A window is one piece of work: its candidates share the effects of drivers and the smoothing that they were fitted with.
+    """
     if jobs == 1:
-        for task in tasks:
-            yield task, *_one(clock, task, seed)
+        for back in backs:
+            for name in names:
+                yield (name, back), *_one(clock, (name, back), seed)
         return
     # Not forked: threads of the caller (a progress bar) would leave their locks held in the child.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(clock,)) as pool:
-        running = {pool.submit(_given_task, task, seed): task for task in tasks}
+        running = {pool.submit(_given_window, tuple(names), back, seed): back for back in backs}
         for done in as_completed(running):
-            yield running[done], *done.result()
+            for name, result in zip(names, done.result(), strict=True):
+                yield (name, running[done]), *result
 
 
 def _begin(clock: EngineClock) -> None:
@@ -80,8 +87,8 @@ def _begin(clock: EngineClock) -> None:
     _given[:] = [clock]
 
 
-def _given_task(task: _Task, seed: int) -> tuple[pd.DataFrame, float]:
-    return _one(_given[0], task, seed)
+def _given_window(names: Sequence[str], back: int, seed: int) -> list[tuple[pd.DataFrame, float]]:
+    return [_one(_given[0], (name, back), seed) for name in names]
 
 
 def _one(clock: EngineClock, task: _Task, seed: int) -> tuple[pd.DataFrame, float]:
