@@ -92,17 +92,15 @@ def ingest_metrics(
         UnavailableError: the source does not answer.
     """
     window = _window(settings, source, start, end, issue_time)
-    raw = open_source(window.source, base, credentials=credentials).rows(window.start, window.end)
-    wanted = raw[wanted_rows(raw, window)] if {"metric", "service"} <= set(raw.columns) else raw
-    rows = judge_rows(wanted.reset_index(drop=True), window)
+    raw, wanted = _read(window, base, credentials)
+    rows = judge_rows(wanted, window)
     quarantined = store_refused(lake, rows.refused, source=source, start=window.start, end=window.end, issue_time=window.issue_time)
     measured = _measured(rows.good, window)
     remarks = list(raw.attrs.get("remarks", []))
     if measured.empty:
         save_results(work, window, rows.results)
         remarks.append(_why_nothing_is_good(window, rows, read=len(raw), wanted=len(wanted)))
-    history = lake.read("metrics", start=window.start - HISTORY, end=window.start, where={"source": source}, as_of=window.issue_time)
-    series = judge_series(measured, history, window)
+    series = judge_series(measured, _before(lake, window, source), window)
     save_results(work, window, rows.results + series.results)
     report = IngestReport(
         source=source,
@@ -120,6 +118,18 @@ def ingest_metrics(
     )
     _tell(window, report)
     return report
+
+
+def _read(window: Window, base: Path, credentials: Credentials | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(all rows of the source in the window, those that are wanted of it)."""
+    raw = open_source(window.source, base, credentials=credentials).rows(window.start, window.end)
+    wanted = raw[wanted_rows(raw, window)] if {"metric", "service"} <= set(raw.columns) else raw
+    return raw, wanted.reset_index(drop=True)
+
+
+def _before(lake: Lake, window: Window, source: str) -> pd.DataFrame:
+    """What the source's rows of the window are compared with."""
+    return lake.read("metrics", start=window.start - HISTORY, end=window.start, where={"source": source}, as_of=window.issue_time)
 
 
 def _window(settings: Settings, source: str, start: pd.Timestamp, end: pd.Timestamp, issue_time: pd.Timestamp) -> Window:
