@@ -15,7 +15,7 @@ from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS
 from models.calibration import OFFSET_COLUMNS, Calibration
 from models.candidates import NAIVES, bare, create
 from models.ensemble import blend, describe
-from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
+from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored, unfitted
 from models.hourly_grid import recent, unservable
 from models.rhythm import Rhythm, hours_ahead
 from models.visible_events import events_known_at
@@ -113,7 +113,7 @@ class DemandModel:
             own = [series for series in served if name in weights[series]]
             rows = seen if len(own) == len(served) and not left_out else seen[seen["unique_id"].isin(own)]
             if own:
-                forecaster = self.fitted.get(name) or _unfitted(name, self.seed, self.calendar)
+                forecaster = self.fitted.get(name) or unfitted(create(name, seed=self.seed), self.calendar)
                 parts.append(forecaster.predict_quantiles(rows, known, issue_time, horizon).assign(candidate=name))
         if not parts:
             return pd.DataFrame(columns=list(FORECAST_COLUMNS))
@@ -158,7 +158,7 @@ class DemandModel:
         # Models saved before there were other steps are hourly.
         rhythm = Rhythm(pd.Timedelta(seconds=facts.get("step_seconds", 3600)), facts.get("horizon", HORIZON_HOURS))
         calendar = SeriesCalendar(facts["timezones"], rhythm=rhythm)
-        fitted = {name: _loaded(create(name, seed=facts["seed"]), folder / name, calendar) for name in _candidates(facts["weights"])}
+        fitted = {name: restored(create(name, seed=facts["seed"]), folder / name, calendar) for name in _candidates(facts["weights"])}
         offsets = pd.read_parquet(folder / "calibration.parquet")[list(OFFSET_COLUMNS)]
         return cls(
             weights=facts["weights"],
@@ -175,20 +175,6 @@ def _by_number(history: pd.DataFrame) -> pd.DataFrame:
     """Series told by numbers with names: millions of strings are looked at once, not by every candidate."""
     rows = history.dropna(subset=["y"])
     return rows.assign(unique_id=rows["unique_id"].astype("category"))
-
-
-def _loaded(forecaster: Forecaster, folder: Path, calendar: SeriesCalendar) -> Forecaster:
-    """What was saved; a candidate that keeps no fit only learns the calendar."""
-    return forecaster.load(folder, calendar) if isinstance(forecaster, StoredForecaster) else _told(forecaster, calendar)
-
-
-def _unfitted(name: str, seed: int, calendar: SeriesCalendar) -> Forecaster:
-    return _told(create(name, seed=seed), calendar)
-
-
-def _told(forecaster: Forecaster, calendar: SeriesCalendar) -> Forecaster:
-    nothing = pd.DataFrame({"unique_id": [], "ds": [], "y": []})
-    return forecaster.fit(nothing, nothing, calendar)
 
 
 def _candidates(weights: Mapping[str, Mapping[str, float]]) -> list[str]:

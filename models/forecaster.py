@@ -13,7 +13,7 @@ from headroom.settings import Settings
 from headroom.vocabulary import HORIZON_HOURS
 from models.rhythm import HOURLY, Rhythm
 
-__all__ = ["Forecaster", "SeriesCalendar", "StoredForecaster"]
+__all__ = ["Forecaster", "SeriesCalendar", "StoredForecaster", "restored", "unfitted"]
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,14 @@ class StoredForecaster(Forecaster, Protocol):
     def load(self, folder: Path, calendar: SeriesCalendar) -> Self:
         """Read what `save` wrote."""
         ...
+
+
+def restored(forecaster: Forecaster, folder: Path, calendar: SeriesCalendar) -> Forecaster:
+    """A candidate as it was saved; one that keeps no fit only learns the calendar."""
+    return forecaster.load(folder, calendar) if isinstance(forecaster, StoredForecaster) else unfitted(forecaster, calendar)
+
+
+def unfitted(forecaster: Forecaster, calendar: SeriesCalendar) -> Forecaster:
+    """A candidate that has learnt the calendar and nothing else."""
+    nothing = pd.DataFrame({"unique_id": [], "ds": [], "y": []})
+    return forecaster.fit(nothing, nothing, calendar)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from models.rhythm import HOURLY, Rhythm
 
-__all__ = ["Array", "fill_gaps", "fill_rows", "grid", "recent", "unservable"]
+__all__ = ["Array", "fill_gaps", "fill_rows", "grid", "places", "recent", "training_grid", "unservable"]
 
 Array = npt.NDArray[np.float64]
 
@@ -56,6 +58,19 @@ def grid(history: pd.DataFrame, end: pd.Timestamp, rhythm: Rhythm = HOURLY, *, s
     values = np.full((len(names), steps), np.nan)
     values[codes, column] = y
     return [str(name) for name in names], values
+
+
+def training_grid(history: pd.DataFrame, rhythm: Rhythm, most: int | None = None) -> tuple[list[str], Array, pd.Timestamp]:
+    """(series ids, values, end of the last step) of what a fit learns from: all steps of `history`, `rhythm.training` or `most` at most."""
+    end = history["ds"].max() + rhythm.step
+    steps = min(int((end - history["ds"].min()) / rhythm.step), most or rhythm.training)
+    return *grid(history.dropna(subset=["y"]), end, rhythm, steps=steps), end
+
+
+def places(known: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Where each of `names` stands in `known`; their number for one that does not."""
+    place = {name: at for at, name in enumerate(known)}
+    return np.array([place.get(name, len(known)) for name in names], dtype=np.int64)
 
 
 def _numbered(ids: pd.Series[str]) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.object_]]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from headroom.vocabulary import QUANTILES
-from models.hourly_grid import Array, fill_rows
+from models.hourly_grid import Array, fill_rows, places
 from models.lag_features import Index
 from models.log_scale import LogScale
 from models.rhythm import HOURLY, Rhythm
@@ -78,8 +78,7 @@ class SmoothingFit:
 
     def rows(self, names: list[str]) -> Index:
         """Where each name is."""
-        place = {name: at for at, name in enumerate(self.names)}
-        return np.array([place.get(name, len(self.names)) for name in names], dtype=np.int64)
+        return places(self.names, names)
 
     def seasons_from(self, rows: Index, start: pd.Timestamp, scale: LogScale, rhythm: Rhythm) -> Seasons:
         """Seasons of `rows`, first on the plain and then on the logarithmic scale, for values that begin at `start`."""

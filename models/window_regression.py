@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headroom.vocabulary import QUANTILES
-from models.hourly_grid import Array, fill_rows
+from models.hourly_grid import Array, fill_rows, places
 from models.lag_features import Index
 from models.log_scale import LogScale
 from models.rhythm import Rhythm
@@ -73,8 +73,7 @@ class WindowFit:
 
     def rows(self, names: list[str]) -> Index:
         """Where each name is."""
-        place = {name: at for at, name in enumerate(self.names)}
-        return np.array([place.get(name, len(self.names)) for name in names], dtype=np.int64)
+        return places(self.names, names)
 
 
 class Windows(NamedTuple):

@@ -12,8 +12,8 @@ import pandas as pd
 from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS, QUANTILES
 from models.driver_effects import DriverEffects
 from models.driver_learning import learn_effects
-from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
-from models.hourly_grid import Array, grid
+from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored
+from models.hourly_grid import Array, grid, training_grid
 from models.quantile_frame import lowest, quantile_frame, within_reach
 
 __all__ = ["DriverAdjusted"]
@@ -42,10 +42,8 @@ class DriverAdjusted:
         """Learn the effects, then fit the inner candidate on what is left without them."""
         self._calendar, self.effects, rhythm = calendar, None, calendar.rhythm
         if len(events) and len(history):
-            end = history["ds"].max() + rhythm.step
             most = max(rhythm.training, min(_LONGEST * rhythm.training, _MOST_VALUES // history["unique_id"].nunique()))
-            steps = min(int((end - history["ds"].min()) / rhythm.step), most)
-            names, values = grid(history.dropna(subset=["y"]), end, rhythm, steps=steps)
+            names, values, end = training_grid(history, rhythm, most)
             self.effects = learn_effects(names, values, end, events, calendar)
             history = self._without(history, names, values, end, events)
         self.inner = self.inner.fit(history, events, calendar)
@@ -83,11 +81,7 @@ class DriverAdjusted:
     def load(self, folder: Path, calendar: SeriesCalendar) -> Self:
         """Read what `save` wrote; a folder of the inner candidate alone has no effects."""
         self._calendar, self.effects = calendar, DriverEffects.load(folder)
-        if isinstance(self.inner, StoredForecaster):
-            self.inner = self.inner.load(folder, calendar)
-        else:
-            nothing = pd.DataFrame({"unique_id": [], "ds": [], "y": []})
-            self.inner = self.inner.fit(nothing, nothing, calendar)
+        self.inner = restored(self.inner, folder, calendar)
         return self
 
     def _without(self, history: pd.DataFrame, names: list[str], values: Array, end: pd.Timestamp, events: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.forecaster import SeriesCalendar
-from models.hourly_grid import Array, fill_rows, grid
+from models.hourly_grid import Array, fill_rows, grid, training_grid
 from models.lag_features import Index
 from models.log_scale import LogScale
 from models.quantile_frame import lowest, quantile_frame, within_reach
@@ -42,9 +42,7 @@ class ExponentialSmoothing:
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
         rhythm = self._rhythm = calendar.rhythm
-        end = history["ds"].max() + rhythm.step
-        steps = min(int((end - history["ds"].min()) / rhythm.step), rhythm.training)
-        names, values = grid(history.dropna(subset=["y"]), end, rhythm, steps=steps)
+        names, values, end = training_grid(history, rhythm)
         self.fitted = fit_smoothing(names, values, end, rhythm) if names else None
         return self
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS
-from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
+from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored
 from models.hourly_grid import grid
 from models.level_shift import level_changes
 
@@ -44,11 +44,7 @@ class LevelAdjusted:
     def load(self, folder: Path, calendar: SeriesCalendar) -> Self:
         """Read what `save` wrote."""
         self._calendar = calendar
-        if isinstance(self.inner, StoredForecaster):
-            self.inner = self.inner.load(folder, calendar)
-        else:
-            nothing = pd.DataFrame({"unique_id": [], "ds": [], "y": []})
-            self.inner = self.inner.fit(nothing, nothing, calendar)
+        self.inner = restored(self.inner, folder, calendar)
         return self
 
     def _at_present_level(self, history: pd.DataFrame, end: pd.Timestamp) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from models.candidates.exponential_smoothing import ExponentialSmoothing
 from models.direct_features import Layout, direct_table
 from models.event_features import driver_kinds, event_kinds
 from models.forecaster import SeriesCalendar
-from models.hourly_grid import Array, grid
+from models.hourly_grid import Array, grid, training_grid
 from models.lag_features import Index
 from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
@@ -76,11 +76,9 @@ class LightGBMQuantile:
         import lightgbm
 
         self._calendar, self._boosters, rhythm = calendar, [], calendar.rhythm
-        end = history["ds"].max() + rhythm.step
-        steps = min(int((end - history["ds"].min()) / rhythm.step), rhythm.training)
-        names, values = grid(history, end, rhythm, steps=steps)
+        names, values, end = training_grid(history, rhythm)
         self.layout = Layout(tuple(names), tuple(event_kinds(events)), tuple(driver_kinds(events)))
-        origins = training_origins(steps, len(names), rhythm)
+        origins = training_origins(values.shape[1], len(names), rhythm)
         if not origins.size:
             return self
         random = np.random.default_rng(self.seed).random((origins.size, rhythm.horizon))

@@ -14,7 +14,7 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.forecaster import SeriesCalendar
-from models.hourly_grid import grid
+from models.hourly_grid import grid, training_grid
 from models.lag_features import Index
 from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.recurrent_network import Parameters, Shape, quantiles_of, train
@@ -64,10 +64,8 @@ class Recurrent:
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:
         """Train on at most 90 days; the last training target lies before the end of the history."""
         self._calendar, self._parameters, rhythm = calendar, {}, calendar.rhythm
-        end = history["ds"].max() + rhythm.step
-        steps = min(int((end - history["ds"].min()) / rhythm.step), rhythm.training)
-        self._outlook = outlook(events, steps / rhythm.week)
-        names, values = grid(history.dropna(subset=["y"]), end, rhythm, steps=steps)
+        names, values, end = training_grid(history, rhythm)
+        self._outlook = outlook(events, values.shape[1] / rhythm.week)
         series, origins = _training_windows(np.isfinite(values), rhythm, self.seed)
         if not origins.size:
             return self

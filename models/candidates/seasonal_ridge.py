@@ -11,7 +11,7 @@ import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.forecaster import SeriesCalendar
-from models.hourly_grid import Array, fill_rows, grid
+from models.hourly_grid import Array, fill_rows, grid, places, training_grid
 from models.lag_features import Index, day_rms
 from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
@@ -53,8 +53,7 @@ class RidgeFit:
 
     def rows(self, names: list[str]) -> Index:
         """Where each name is."""
-        place = {name: at for at, name in enumerate(self.names)}
-        return np.array([place.get(name, len(self.names)) for name in names], dtype=np.int64)
+        return places(self.names, names)
 
 
 class SeasonalRidge:
@@ -72,9 +71,7 @@ class SeasonalRidge:
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
         rhythm = self._rhythm = calendar.rhythm
-        end = history["ds"].max() + rhythm.step
-        steps = min(int((end - history["ds"].min()) / rhythm.step), rhythm.training)
-        names, values = grid(history.dropna(subset=["y"]), end, rhythm, steps=steps)
+        names, values, _ = training_grid(history, rhythm)
         self.fitted = fit_ridge(names, values, rhythm)
         return self
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.forecaster import SeriesCalendar
-from models.hourly_grid import fill_rows, grid
+from models.hourly_grid import fill_rows, grid, training_grid
 from models.lag_features import Index
 from models.log_scale import LogScale
 from models.quantile_frame import lowest, quantile_frame, within_reach
@@ -35,9 +35,7 @@ class WindowRidge:
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
         rhythm = self._rhythm = calendar.rhythm
-        end = history["ds"].max() + rhythm.step
-        steps = min(int((end - history["ds"].min()) / rhythm.step), rhythm.training)
-        names, values = grid(history.dropna(subset=["y"]), end, rhythm, steps=steps)
+        names, values, _ = training_grid(history, rhythm)
         self.fitted = fit_windows(names, values, rhythm) if names else None
         return self
 
