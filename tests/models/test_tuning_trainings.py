@@ -37,7 +37,7 @@ def plan(world: Installation, issue: pd.Timestamp = ISSUE, run_id: str = "weekly
         world.home.work,
         issue_time=issue,
         run_id=run_id,
-        options=TrainingOptions(candidates=(), windows=2),
+        options=TrainingOptions(candidates=(), windows=2, calibration_windows=1),
         tuning_url=url or world.home.database_url,
     )
 
@@ -100,7 +100,12 @@ def test_planning_again_asks_for_nothing_new(world: Installation) -> None:
 
 def test_no_tuning_log_means_the_defaults(world: Installation) -> None:
     made = plan_training(
-        world.settings, world.lake, world.home.work, issue_time=ISSUE, run_id="plain", options=TrainingOptions(candidates=(), windows=2)
+        world.settings,
+        world.lake,
+        world.home.work,
+        issue_time=ISSUE,
+        run_id="plain",
+        options=TrainingOptions(candidates=(), windows=2, calibration_windows=1),
     )
     assert made.tuning == {}
 
