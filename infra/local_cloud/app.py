@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode
 
-from infra.local_cloud import operations, vms
+from infra.local_cloud import faults, operations, vms
 from infra.local_cloud.access_log import Access, record
 from infra.local_cloud.admin import administer
 from infra.local_cloud.call import Call, Cloud
@@ -43,26 +43,32 @@ class App:
             if not message.get("more_body"):
                 break
         method, path, query = scope["method"], scope["path"], scope["query_string"].decode("latin-1")
-        status, body = self._answer(method, path, query, raw)
+        status, body, cut = self._answer(method, path, query, raw)
         if status == 200 and path.endswith("/wait"):
             body = await self._until_done(path, query, body)
         text = json.dumps(body).encode()
         headers = [(b"content-type", b"application/json; charset=UTF-8"), (b"content-length", str(len(text)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        if cut:  # the server closes the connection when an answer ends before its length
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
+            return
         await send({"type": "http.response.body", "body": text})
 
-    def _answer(self, method: str, path: str, query: str, raw: bytes) -> tuple[int, Body]:
-        """Status and body. A refusal changes nothing; either way the access log gets its line."""
+    def _answer(self, method: str, path: str, query: str, raw: bytes) -> tuple[int, Body, bool]:
+        """Status, body, and whether the connection is cut. A refusal changes nothing; either way the access log gets its line."""
         request_id = parse_qs(query).get("requestId", [None])[0]
         try:
             with self._store.transaction():
-                body = self._handle(method, path, query, raw)
-                record(self._store, Access(self._store.now(), method, path, query, request_id, 200))
+                broken = faults.refusal(self._store, method, path)
+                body = broken.body() if broken else self._handle(method, path, query, raw)
+                status = broken.status if broken else 200
+                record(self._store, Access(self._store.now(), method, path, query, request_id, status))
+                cut = faults.take(self._store, (faults.CUT,), method, path)
         except ApiError as refusal:
             with self._store.transaction():
                 record(self._store, Access(self._store.now(), method, path, query, request_id, refusal.status))
-            return refusal.status, refusal.body()
-        return 200, body
+            return refusal.status, refusal.body(), False
+        return status, body, cut is not None
 
     def _handle(self, method: str, path: str, query: str, raw: bytes) -> Body:
         if path.startswith("/admin/"):
@@ -75,7 +81,7 @@ class App:
         self._settle(call.now)
         if route.writes and (again := operations.replayed(call)) is not None:
             return again
-        return route.answer(call, name)
+        return route.answer(faults.struck(call, method, path) if route.writes else call, name)
 
     def _call(self, route: Route, scope: str, method: str, path: str, query: str, raw: bytes) -> Call:
         parameters = parse_qs(query, keep_blank_values=True)

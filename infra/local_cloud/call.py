@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Final
 
 from infra.local_cloud.books import load_books
-from infra.local_cloud.capacity import Books
+from infra.local_cloud.capacity import Books, Shortage
 from infra.local_cloud.catalog import Catalog
 from infra.local_cloud.errors import invalid
 from infra.local_cloud.fields import Body
@@ -39,6 +39,7 @@ class Call:
         scope: `zones/<zone>`, `regions/<region>` or `global`.
         now: the server's clock, seconds since 1970.
         fingerprint: the same for two requests exactly when method, path, parameters and body are the same.
+        forced: why the operation fails whatever there is, by request (see `faults`).
     """
 
     cloud: Cloud
@@ -49,6 +50,7 @@ class Call:
     body: Body
     request_id: str | None
     fingerprint: str
+    forced: Shortage | None = None
 
     @cached_property
     def books(self) -> Books:

@@ -20,7 +20,7 @@ from typing import Any
 
 from infra.local_cloud.catalog import Catalog
 
-__all__ = ["Books", "Claim", "Held", "Limits", "Machines", "Shortage", "first_shortage"]
+__all__ = ["Books", "Claim", "Held", "Limits", "Machines", "Shortage", "first_shortage", "quota_shortage", "stockout"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Machines:
-    """Equal VMs that run, boot or resume; `affinity` is `any`, `none` or `name:<reservation>`."""
+    """Equal VMs that run, boot or resume; `affinity` is `any`, `none`, `spot` (consumes no reservation) or `name:<reservation>`."""
 
     zone: str
     machine_type: str
@@ -164,15 +164,16 @@ def first_shortage(before: Books, after: Books, project: str) -> Shortage | None
     for (region, metric), used in sorted(quotas.items()):
         ceiling = after.limits.quotas.get((region, metric))
         if ceiling is not None and used > max(ceiling, quotas_before[region, metric]):
-            return _quota_shortage(region, metric, ceiling)
+            return quota_shortage(region, metric, ceiling)
     for (zone, sku), used in sorted(stock.items()):
         ceiling = after.limits.stock.get((zone, sku))
         if ceiling is not None and used > max(ceiling, stock_before[zone, sku]):
-            return _stockout(zone, sku, project)
+            return stockout(zone, sku, project)
     return None
 
 
-def _quota_shortage(region: str, metric: str, ceiling: float) -> Shortage:
+def quota_shortage(region: str, metric: str, ceiling: float) -> Shortage:
+    """A capacity quota of the region is passed."""
     info = {
         "metricName": f"compute.googleapis.com/{metric.lower()}",
         "limitName": f"{metric.replace('_', '-')}-per-project-region",
@@ -183,7 +184,8 @@ def _quota_shortage(region: str, metric: str, ceiling: float) -> Shortage:
     return Shortage("QUOTA_EXCEEDED", message, 403, "FORBIDDEN", [{"quotaInfo": info}], metric)
 
 
-def _stockout(zone: str, sku: str, project: str) -> Shortage:
+def stockout(zone: str, sku: str, project: str) -> Shortage:
+    """The zone has no more of a family or machine type."""
     info = {
         "domain": "compute.googleapis.com",
         "reason": "resource_availability",

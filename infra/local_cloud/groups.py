@@ -39,6 +39,7 @@ _ACTIONS: Final = [
     "verifying",
 ]
 _MOST: Final = 4000
+_SUSPENDABLE_MB: Final = 208 * 1024
 # Values that an answer leaves out, as recorded.
 _UNSAID: Final = {"targetSuspendedSize": 0, "targetStoppedSize": 0, "standbyPolicy": {"initialDelaySec": 0, "mode": "MANUAL"}}
 
@@ -79,8 +80,20 @@ def _checked(call: Call, body: Body) -> Body:
         if call.whole(body[field], f"resource.{field}") > _MOST:
             raise invalid(f"Invalid value for field 'resource.{field}': '{body[field]}'. Must be at most {_MOST}.")
     body.setdefault("instanceTemplate", (body.get("versions") or [{}])[0].get("instanceTemplate", ""))
-    _template(call, body)
+    _check_suspension(call, body, last_part(_template(call, body)["machineType"]))
     return body
+
+
+def _check_suspension(call: Call, body: Body, machine_type: str) -> None:
+    """Machines with more memory than can be written away are not suspended."""
+    kind, _, place = call.scope.partition("/")
+    zone = place if kind == "zones" else call.cloud.catalog.regions[place][0]
+    machine = call.cloud.catalog.machine_type(machine_type, zone)
+    if machine is not None and int(body["targetSuspendedSize"]) and machine.memory_mb > _SUSPENDABLE_MB:
+        raise invalid(
+            f"Invalid value for field 'resource.targetSuspendedSize': '{body['targetSuspendedSize']}'. "
+            f"Machines of type {machine_type} cannot be suspended: more than {_SUSPENDABLE_MB // 1024} GB of memory."
+        )
 
 
 def _template(call: Call, body: Body) -> Body:
@@ -117,13 +130,14 @@ def _applied(call: Call, row: Row) -> None:
 
 
 def _affinity(properties: dict[str, Any]) -> str:
-    """Which reservations the VMs consume: `any`, `none`, or `name:<reservation>`. Spot VMs consume none."""
+    """Which reservations the VMs consume: `any`, `none`, or `name:<reservation>`. Spot VMs (`spot`) consume none."""
     affinity = properties.get("reservationAffinity", {})
     kind = affinity.get("consumeReservationType", "ANY_RESERVATION")
     if kind == "SPECIFIC_RESERVATION" and affinity.get("values"):
         return f"name:{last_part(affinity['values'][0])}"
-    spot = properties.get("scheduling", {}).get("provisioningModel") == "SPOT"
-    return "any" if kind == "ANY_RESERVATION" and not spot else "none"
+    if properties.get("scheduling", {}).get("provisioningModel") == "SPOT":
+        return "spot"
+    return "any" if kind == "ANY_RESERVATION" else "none"
 
 
 def _removed(call: Call, row: Row) -> None:
@@ -155,6 +169,8 @@ def _action(vm: vms.Vm) -> str:
         return "NONE"
     if vm.state in {"WAITING", "BOOTING"}:
         return "CREATING"
+    if vm.target == "SUSPENDED":  # it was suspended for too long, and is stopped now
+        return "SUSPENDING"
     return "STARTING" if vm.state == "STOPPED" else "RESUMING"
 
 

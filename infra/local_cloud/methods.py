@@ -82,7 +82,7 @@ def insert(call: Call, kind: Kind) -> Body:
     if call.store.find(kind.collection, call.scope, name) is not None:
         raise already_exists(call.path(path))
     body = kind.prepare(call, call.body)
-    shortage = _shortage(call, claim_of(path, body))
+    shortage = call.forced or _shortage(call, claim_of(path, body))
     if shortage is not None or call.parameter("validateOnly") == "true":
         return operations.start(call, kind.insert_operation, path, call.store.next_id(), shortage=shortage)
     row = call.store.add(kind.collection, call.scope, name, body, now=call.now, settles_at=_end(call))
@@ -96,7 +96,7 @@ def change(call: Call, kind: Kind, how: Change, name: str) -> Body:
     if row.phase != "READY" and not (kind.at_once and row.phase == "CREATING"):
         raise not_ready(call.path(row.path))
     body = how.apply(call, row)
-    shortage = _shortage(call, claim_of(row.path, body), instead_of=row)
+    shortage = call.forced or _shortage(call, claim_of(row.path, body), instead_of=row)
     if shortage is None:
         row = call.store.change(row, body, settles_at=None if kind.at_once else _end(call))
         kind.applied(call, row)
@@ -111,6 +111,8 @@ def delete(call: Call, kind: Kind, name: str) -> Body:
     user = kind.used_by(call, row)
     if user is not None:
         raise resource_in_use(call.path(row.path), call.path(user))
+    if call.forced is not None:
+        return operations.start(call, kind.delete_operation, row.path, row.id, shortage=call.forced)
     kind.removed(call, row)
     call.store.remove(row, settles_at=_end(call))
     return operations.start(call, kind.delete_operation, row.path, row.id)

@@ -16,8 +16,9 @@ from infra.local_cloud.call import Call, stamp
 from infra.local_cloud.capacity import Shortage
 from infra.local_cloud.errors import ApiError, invalid, not_found
 from infra.local_cloud.fields import Body
+from infra.local_cloud.store import Store
 
-__all__ = ["check_request_id", "find", "is_done", "ops_of_scope", "replayed", "start"]
+__all__ = ["check_request_id", "find", "is_done", "note", "ops_of_scope", "replayed", "start"]
 
 _COLUMNS = "id, name, scope, type, target, target_id, request_id, inserted, starts, ends, failure"
 
@@ -68,6 +69,13 @@ def start(call: Call, kind: str, target: str, target_id: int, *, shortage: Short
     if call.request_id is not None:
         call.store.db.execute("INSERT INTO requests VALUES (?, ?, ?)", (call.request_id, call.fingerprint, name))
     return _view(call, _one(call, "name = ?", name))
+
+
+def note(store: Store, kind: str, scope: str, target: str, target_id: int) -> None:
+    """An operation that nobody asked for and that is over, such as a preemption."""
+    now, identity = store.now(), store.next_id()
+    values = (identity, _name(now, identity), scope, kind, target, target_id, None, now, now, now, None)
+    store.db.execute("INSERT INTO operations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
 def find(call: Call, name: str) -> Body:

@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS machines (
 CREATE INDEX IF NOT EXISTS machines_of_a_group ON machines (group_id);
 CREATE TABLE IF NOT EXISTS quotas (region TEXT NOT NULL, metric TEXT NOT NULL, ceiling REAL NOT NULL, PRIMARY KEY (region, metric));
 CREATE TABLE IF NOT EXISTS stock (zone TEXT NOT NULL, sku TEXT NOT NULL, ceiling REAL NOT NULL, PRIMARY KEY (zone, sku));
+CREATE TABLE IF NOT EXISTS faults (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, times INTEGER, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS access (
     time REAL NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, query TEXT NOT NULL, request_id TEXT, status INTEGER NOT NULL);
 """
@@ -102,6 +104,21 @@ class Store:
     def now(self) -> float:
         """The server's clock: the machine's, plus what `PUT /admin/clock` added. Seconds since 1970, UTC."""
         return time.time() + float(self.meta("clock_offset") or 0.0)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward, for good: what is due by then happens."""
+        self.set_meta("clock_offset", str(float(self.meta("clock_offset") or 0.0) + seconds))
+
+    def skew(self, seconds: float) -> None:
+        """Let the clock be off by so much, as if it always had been: stamps differ, and what is under way takes as long as before."""
+        shift = seconds - float(self.meta("clock_skew") or 0.0)
+        self.set_meta("clock_skew", str(seconds))
+        self.advance(shift)
+        self.db.execute("UPDATE resources SET created = created + ?, settles_at = settles_at + ?", (shift, shift))
+        # A time of deletion that was given as such is a promise about the clock, not about a duration.
+        self.db.execute("UPDATE resources SET expires_at = expires_at + ? WHERE body NOT LIKE '%\"deleteAtTime\"%'", (shift,))
+        self.db.execute("UPDATE operations SET inserted = inserted + ?, starts = starts + ?, ends = ends + ?", (shift, shift, shift))
+        self.db.execute("UPDATE machines SET ready_at = ready_at + ?", (shift,))
 
     def next_id(self) -> int:
         """A number that no resource, operation or machine had before."""

@@ -5,6 +5,9 @@ A VM is WAITING until quota and stock have a place for it, then BOOTING, then wh
 RESUMING once there is a place for it. What finds no place is tried again at every later request, so capacity that becomes
 free is taken up. A deletion takes no time.
 
+At most as many VMs of a zone resume at the same time as its stock of `resuming` says. What is suspended for 60 days is
+stopped. A spot VM that is preempted is WAITING again.
+
 When a group grows, standby VMs come first in the mode SCALE_OUT_POOL, and the pool is filled again; in the mode MANUAL only
 those that the pool's new size leaves over. When it shrinks, VMs without a machine go first, then the youngest.
 """
@@ -12,6 +15,7 @@ those that the pool's new size leaves over. When it shrinks, VMs without a machi
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,11 +23,12 @@ from typing import Any, Final
 
 from infra.local_cloud.books import load_books
 from infra.local_cloud.call import Call, Cloud
-from infra.local_cloud.capacity import Books, Machines, Shortage, first_shortage
+from infra.local_cloud.capacity import Books, Machines, Shortage, first_shortage, stockout
 from infra.local_cloud.store import Row, Store
 
-__all__ = ["Vm", "align", "grant", "mature", "of_group", "release"]
+__all__ = ["Vm", "align", "grant", "mature", "of_group", "preempt", "release"]
 
+_LONGEST_SUSPENSION: Final = 60 * 86400.0
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _WANTING: Final = "(state = 'WAITING' OR (target = 'RUNNING' AND state IN ('SUSPENDED', 'STOPPED')))"
 # Which VMs go first when a group shrinks.
@@ -50,17 +55,26 @@ class Vm:
 
 def of_group(store: Store, group_id: int) -> list[Vm]:
     """The group's VMs in the order they were made."""
-    columns = "id, zone, name, machine_type, affinity, target, state, failure"
-    rows = store.db.execute(f"SELECT {columns} FROM machines WHERE group_id = ? ORDER BY id", (group_id,))  # noqa: S608 - constants
-    return [
-        Vm(identity, zone, name, machine_type, affinity, target, state, json.loads(failure) if failure else None)
-        for identity, zone, name, machine_type, affinity, target, state, failure in rows
-    ]
+    return _vms(store, "group_id = ? ORDER BY id", (group_id,))
 
 
 def mature(store: Store, now: float) -> None:
-    """VMs whose boot or resume is over become what they are for."""
-    store.db.execute("UPDATE machines SET state = target, ready_at = NULL WHERE ready_at IS NOT NULL AND ready_at <= ?", (now,))
+    """VMs whose boot or resume is over become what they are for; what was suspended for too long is stopped."""
+    store.db.execute(
+        "UPDATE machines SET state = target, ready_at = CASE target WHEN 'SUSPENDED' THEN ready_at + ? END "
+        "WHERE state IN ('BOOTING', 'RESUMING') AND ready_at <= ?",
+        (_LONGEST_SUSPENSION, now),
+    )
+    store.db.execute("UPDATE machines SET state = 'STOPPED', ready_at = NULL WHERE state = 'SUSPENDED' AND ready_at <= ?", (now,))
+
+
+def preempt(store: Store, zone: str, count: int) -> list[Vm]:
+    """Take up to `count` running spot VMs of a zone away, the youngest first; their groups want them again."""
+    mature(store, store.now())
+    where = "zone = ? AND affinity = 'spot' AND state = 'RUNNING' ORDER BY id DESC LIMIT ?"
+    taken = _vms(store, where, (zone, count))
+    _execute(store, "UPDATE machines SET state = 'WAITING', ready_at = NULL WHERE id = ?", taken)
+    return taken
 
 
 def release(store: Store, group_id: int) -> None:
@@ -112,7 +126,10 @@ def grant(store: Store, cloud: Cloud, now: float) -> None:
         left = [row[0] for row in ids]
         failure: Shortage | None = None
         for place in _zones_to_try(store, group_id, zone) if new else [zone]:
-            fits, shortage = _largest(load_books(store, cloud.catalog), Machines(place, machine_type, affinity, len(left)), cloud, new=new)
+            books = load_books(store, cloud.catalog)
+            room = len(left) if new else min(len(left), _resumable(store, books, place))
+            fits, shortage = _largest(books, Machines(place, machine_type, affinity, room), cloud, new=new) if room else (0, None)
+            shortage = shortage or (stockout(place, "resuming", cloud.project) if room < len(left) else None)
             ready = now + (cloud.timing.boot if new else cloud.timing.resume)
             values = [(place, "BOOTING" if new else "RESUMING", ready, identity) for identity in left[:fits]]
             store.db.executemany("UPDATE machines SET zone = ?, state = ?, ready_at = ?, failure = NULL WHERE id = ?", values)
@@ -136,6 +153,13 @@ def _largest(books: Books, asked: Machines, cloud: Cloud, *, new: bool) -> tuple
         middle = (low + high) // 2
         low, high = (middle, high) if stops(middle) is None else (low, middle)
     return low, stops(high)
+
+
+def _resumable(store: Store, books: Books, zone: str) -> int:
+    """How many more VMs may begin to resume in a zone now."""
+    ceiling = books.limits.stock.get((zone, "resuming"))
+    (under_way,) = store.db.execute("SELECT count(*) FROM machines WHERE zone = ? AND state = 'RESUMING'", (zone,)).fetchone()
+    return sys.maxsize if ceiling is None else max(0, int(ceiling) - int(under_way))
 
 
 def _zones_to_try(store: Store, group_id: int, zone: str) -> list[str]:
@@ -164,7 +188,7 @@ def _woken(have: dict[str, list[Vm]], wanted: dict[str, int], *, pooled: bool) -
     missing = wanted["RUNNING"] - len(have["RUNNING"])
     found: list[Vm] = []
     for target in ("SUSPENDED", "STOPPED"):
-        ready = [vm for vm in have[target] if vm.stable]
+        ready = [vm for vm in have[target] if vm.state in ("SUSPENDED", "STOPPED")]
         spare = len(ready) if pooled else len(have[target]) - wanted[target]
         found += ready[: max(0, min(spare, missing - len(found)))]
     return found
@@ -172,6 +196,15 @@ def _woken(have: dict[str, list[Vm]], wanted: dict[str, int], *, pooled: bool) -
 
 def _expendable(vms: list[Vm], number: int) -> list[Vm]:
     return sorted(vms, key=lambda vm: (_EXPENDABLE[vm.state], -vm.id))[: max(0, number)]
+
+
+def _vms(store: Store, where: str, values: tuple[Any, ...]) -> list[Vm]:
+    columns = "id, zone, name, machine_type, affinity, target, state, failure"
+    rows = store.db.execute(f"SELECT {columns} FROM machines WHERE {where}", values)  # noqa: S608 - constants
+    return [
+        Vm(identity, zone, name, machine_type, affinity, target, state, json.loads(failure) if failure else None)
+        for identity, zone, name, machine_type, affinity, target, state, failure in rows
+    ]
 
 
 def _execute(store: Store, statement: str, vms: Iterable[Vm]) -> None:
