@@ -1,0 +1,147 @@
+"""Programs to HiGHS and back: whole arrays in, every status checked, a live solver kept for the next solve."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from infra.program.matrix import Program
+from infra.program.problem import FloatArray, IntArray
+
+__all__ = ["InfeasibleProgramError", "LinearSolution", "Solver", "SolverFailedError"]
+
+_THREADS: Final = 1
+
+
+class InfeasibleProgramError(Exception):
+    """No plan meets the limits of the program."""
+
+
+class SolverFailedError(RuntimeError):
+    """HiGHS returned a status that is neither optimal nor infeasible."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinearSolution:
+    """Values of the columns, duals of the rows (USD that one unit more of the limit saves, at least 0), and what it took."""
+
+    values: FloatArray
+    savings: FloatArray
+    objective_usd: float
+    iterations: int
+    seconds: float
+
+
+class Solver:
+    """One HiGHS instance that holds one program; it can be given new numbers, and keeps its basis from solve to solve."""
+
+    def __init__(self, program: Program, *, method: str = "choose") -> None:
+        self._highs = _open()
+        self._option("solver", method)
+        self._program = program
+        _check(self._highs.passModel(_model(program)), "passModel")
+
+    def renew(self, program: Program) -> None:
+        """Take over the numbers of a program of the same shape; the basis stays."""
+        old, highs = self._program, self._highs
+        columns = np.arange(program.cost.size, dtype=np.int32)
+        if _same_matrix(old, program):
+            _check(highs.changeColsCost(columns.size, columns, program.cost), "changeColsCost")
+            _check(highs.changeColsBounds(columns.size, columns, program.lower, program.upper), "changeColsBounds")
+            rows = np.arange(program.row_upper.size, dtype=np.int32)
+            below = np.full(rows.size, -np.inf)
+            _check(highs.changeRowsBounds(rows.size, rows, below, program.row_upper), "changeRowsBounds")
+            _check(highs.changeObjectiveOffset(program.offset), "changeObjectiveOffset")
+        else:
+            basis = highs.getBasis()
+            _check(highs.passModel(_model(program)), "passModel")
+            _check(highs.setBasis(basis), "setBasis")
+        self._program = program
+
+    def move(self, columns: IntArray, rows: IntArray) -> None:
+        """Take the basis status of column i from column `columns[i]`, of row i from `rows[i]`; for a clock that moved on."""
+        import highspy
+
+        old = self._highs.getBasis()
+        basis = highspy.HighsBasis()
+        basis.col_status = [old.col_status[i] for i in columns.tolist()]
+        basis.row_status = [old.row_status[i] for i in rows.tolist()]
+        basis.valid = True
+        # The number of basic columns and rows need not fit any more; an alien basis is completed by HiGHS.
+        basis.alien = True
+        _check(self._highs.setBasis(basis), "setBasis")
+
+    def solve(self) -> LinearSolution:
+        """The optimum.
+
+        Raises:
+            InfeasibleProgramError: when no plan meets the limits.
+            SolverFailedError: when HiGHS gives up; names its status.
+        """
+        import highspy
+
+        begin = time.perf_counter()
+        status = self._highs.run()
+        found = self._highs.getModelStatus()
+        if found in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
+            raise InfeasibleProgramError
+        if status == highspy.HighsStatus.kError or found != highspy.HighsModelStatus.kOptimal:
+            raise SolverFailedError(f"HiGHS stopped with {self._highs.modelStatusToString(found)}; no plan was made")
+        solution, info = self._highs.getSolution(), self._highs.getInfo()
+        iterations = max(info.simplex_iteration_count, 0) + max(info.ipm_iteration_count, 0)
+        return LinearSolution(
+            values=np.asarray(solution.col_value),
+            savings=-np.asarray(solution.row_dual),
+            objective_usd=float(info.objective_function_value),
+            iterations=int(iterations),
+            seconds=time.perf_counter() - begin,
+        )
+
+    def _option(self, name: str, value: Any) -> None:
+        _check(self._highs.setOptionValue(name, value), name)
+
+
+def _open() -> Any:
+    import highspy
+
+    # Its stub file is incomplete.
+    highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    for name, value in (("output_flag", False), ("threads", _THREADS), ("random_seed", 0)):
+        _check(highs.setOptionValue(name, value), name)
+    return highs
+
+
+def _model(program: Program) -> Any:
+    import highspy
+
+    model = highspy.HighsLp()
+    model.num_col_, model.num_row_ = program.cost.size, program.row_upper.size
+    model.col_cost_, model.col_lower_, model.col_upper_ = program.cost, program.lower, program.upper
+    model.row_lower_, model.row_upper_ = np.full(program.row_upper.size, -np.inf), program.row_upper
+    model.offset_ = program.offset
+    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    model.a_matrix_.num_col_, model.a_matrix_.num_row_ = program.cost.size, program.row_upper.size
+    model.a_matrix_.start_ = program.matrix.indptr
+    model.a_matrix_.index_ = program.matrix.indices
+    model.a_matrix_.value_ = program.matrix.data
+    return model
+
+
+def _same_matrix(old: Program, new: Program) -> bool:
+    a, b = old.matrix, new.matrix
+    return (
+        a.nnz == b.nnz
+        and np.array_equal(a.indptr, b.indptr)
+        and np.array_equal(a.indices, b.indices)
+        and np.allclose(a.data, b.data, rtol=1e-12)
+    )
+
+
+def _check(status: Any, what: str) -> None:
+    import highspy
+
+    if status == highspy.HighsStatus.kError:
+        raise SolverFailedError(f"HiGHS refused {what}; the program is broken")

@@ -1,0 +1,189 @@
+"""Which column of the program is which decision, and which row is which limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+
+from infra.program.coverage import Coverage
+from infra.program.problem import BoolArray, FloatArray, IntArray, Problem
+
+__all__ = ["ABSENT", "Layout", "Pattern", "layout_of", "pattern_of"]
+
+ABSENT: Final = -1
+# A limit enters the program when demand could come within this factor of it, so that small changes of demand keep the program's shape.
+_MARGIN: Final = 1.25
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Which parts of the program a problem needs; two problems of one pattern have programs of one shape.
+
+    Attributes:
+        sizes: D, T, K, R, M, L, F and days.
+        rows: (D, R) resources that some band of the place needs.
+        warm, cold, start: (M,) options with standby; options whose cold machines are limited; options whose starts are counted.
+        hold: (M,) hours of minimum hold. early_blocks: (M,) blocks that an option waits for machines asked for now.
+        ordered: (D,) places whose bands must be told to fill in their order.
+        limit: (G, F, T), lending: (G, T), link: (links, T), flap: (D,): limits that can bind. budget: whether there is one.
+        warm_places, cold_places: (D,) places with such an option.
+    """
+
+    sizes: tuple[int, ...]
+    rows: BoolArray
+    warm_places: BoolArray
+    cold_places: BoolArray
+    warm: BoolArray
+    cold: BoolArray
+    start: BoolArray
+    hold: FloatArray
+    early_blocks: IntArray
+    ordered: BoolArray
+    limit: BoolArray
+    lending: BoolArray
+    link: BoolArray
+    flap: BoolArray
+    budget: bool
+
+    def serves(self, other: Pattern) -> bool:
+        """Whether a program of this pattern can also hold a problem of the `other`: the same shape, and no part is missing."""
+        if self.sizes != other.sizes or not np.array_equal(self.hold, other.hold) or (other.early_blocks > self.early_blocks).any():
+            return False
+        parts = [f.name for f in fields(Pattern) if f.name not in ("sizes", "hold", "early_blocks")]
+        return all(bool(np.all(getattr(self, name) | ~np.asarray(getattr(other, name)))) for name in parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Numbers of columns and rows; ABSENT where the program has none.
+
+    Columns: hot, warm, cold, starts (M, T); leased (L, T); cover (3, D, T, K).
+    Rows: capacity (3, D, T, R); start, hold, early (M, T); limit (G, F, T); lending (G, T); link (links, T); flap (D, days);
+    budget (days,); order (3, D, T, K - 1).
+    """
+
+    pattern: Pattern
+    hot: IntArray
+    warm: IntArray
+    cold: IntArray
+    starts: IntArray
+    leased: IntArray
+    cover: IntArray
+    columns: int
+    capacity: IntArray
+    start: IntArray
+    hold: IntArray
+    early: IntArray
+    limit: IntArray
+    lending: IntArray
+    link: IntArray
+    flap: IntArray
+    budget: IntArray
+    order: IntArray
+    rows: int
+
+
+class _Counter:
+    """Hands out consecutive numbers."""
+
+    def __init__(self) -> None:
+        self.next = 0
+
+    def number(self, wanted: BoolArray) -> IntArray:
+        result = np.full(wanted.shape, ABSENT, dtype=np.int64)
+        count = int(wanted.sum())
+        result[wanted] = np.arange(self.next, self.next + count)
+        self.next += count
+        return result
+
+
+def pattern_of(problem: Problem, coverage: Coverage) -> Pattern:
+    """The parts that a problem needs. Limits that demand cannot reach are left out: they change no plan."""
+    places, blocks, bands, resources, options = problem.shape
+    leases = problem.leases
+    limit = _reachable_limits(problem, coverage)
+    warm = np.asarray(np.isfinite(problem.warm_price).any(axis=1))
+    rows = np.asarray((coverage.need > 0).any(axis=(1, 2)))
+    limited = limit[problem.region[problem.option_place], problem.option_family].any(axis=1) | np.isfinite(problem.cold_limit).any(axis=1)
+    buys = np.isfinite(problem.cold_use_price).any(axis=1)
+    cold_place = np.zeros(places, dtype=bool)
+    cold_place[problem.option_place[limited & buys]] = True
+    flap = np.isfinite(problem.flap_limit)
+    days = problem.day_hours.shape[0]
+    lent = 0 if leases is None else leases.option.size
+    return Pattern(
+        sizes=(places, blocks, bands, resources, options, lent, len(problem.families), days),
+        rows=rows,
+        warm_places=np.isin(np.arange(places), problem.option_place[warm]),
+        cold_places=cold_place,
+        warm=warm,
+        cold=cold_place[problem.option_place] & buys,
+        start=(problem.start_cost > 0) | (problem.hold_hours > 0) | flap[problem.option_place],
+        hold=problem.hold_hours,
+        early_blocks=problem.ready_from,
+        ordered=_disordered(coverage),
+        limit=limit,
+        lending=np.isfinite(leases.lending_limit) if leases is not None else np.zeros((len(problem.regions), blocks), dtype=bool),
+        link=np.isfinite(leases.link_capacity) if leases is not None else np.zeros((0, blocks), dtype=bool),
+        flap=flap,
+        budget=bool(np.isfinite(problem.budget_per_day)),
+    )
+
+
+def layout_of(pattern: Pattern) -> Layout:
+    """Numbers for the columns and rows of a pattern."""
+    places, blocks, bands, resources, options, lent, _, days = pattern.sizes
+    tiers = np.stack([np.ones(places, dtype=bool), pattern.warm_places, pattern.cold_places])
+    columns, rows = _Counter(), _Counter()
+
+    def per_option(wanted: BoolArray) -> BoolArray:
+        return np.broadcast_to(wanted[:, None], (options, blocks))
+
+    shape = (3, places, blocks, bands)
+    return Layout(
+        pattern=pattern,
+        hot=columns.number(np.ones((options, blocks), dtype=bool)),
+        warm=columns.number(per_option(pattern.warm)),
+        cold=columns.number(per_option(pattern.cold)),
+        starts=columns.number(per_option(pattern.start)),
+        leased=columns.number(np.ones((lent, blocks), dtype=bool)),
+        cover=columns.number(np.broadcast_to(tiers[:, :, None, None], shape)),
+        columns=columns.next,
+        capacity=rows.number(np.broadcast_to((tiers[:, :, None] & pattern.rows)[:, :, None, :], (3, places, blocks, resources))),
+        start=rows.number(per_option(pattern.start)),
+        hold=rows.number(per_option(pattern.hold > 0)),
+        early=rows.number(np.arange(blocks) < pattern.early_blocks[:, None]),
+        limit=rows.number(pattern.limit),
+        lending=rows.number(pattern.lending),
+        link=rows.number(pattern.link),
+        flap=rows.number(np.broadcast_to(pattern.flap[:, None], (places, days))),
+        budget=rows.number(np.full(days, pattern.budget)),
+        order=rows.number(np.broadcast_to((tiers & pattern.ordered)[:, :, None, None], (3, places, blocks, bands - 1))),
+        rows=rows.next,
+    )
+
+
+def _reachable_limits(problem: Problem, coverage: Coverage) -> BoolArray:
+    """(G, F, T) limits that are finite and that the machines of all services and leases could reach."""
+    leases = problem.leases
+    total = coverage.need.sum(axis=2)[problem.option_place]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        machines = np.where(total > 0, total / coverage.size[:, None, :], 0.0).max(axis=(1, 2))
+    most = np.maximum(np.maximum(machines, problem.floors.max(axis=1)), problem.held + problem.held_warm) + 1
+    units = np.zeros(problem.family_limit.shape[:2])
+    with np.errstate(invalid="ignore"):
+        wanted = np.where(problem.option_quota > 0, most * problem.option_quota, 0.0)
+    np.add.at(units, (problem.region[problem.option_place], problem.option_family), wanted)
+    if leases is not None and leases.option.size:
+        np.add.at(units, (leases.lender, problem.option_family[leases.option]), wanted[leases.option])
+    return np.isfinite(problem.family_limit) & (units[:, :, None] * _MARGIN > problem.family_limit)
+
+
+def _disordered(coverage: Coverage) -> BoolArray:
+    """(D,) places of several options in which some pool would gain from filling a later band before an earlier one."""
+    gain = coverage.weight[:, :, :, :, None]
+    rises = gain[:, :, :, 1:] * coverage.need[:, :, :-1] > gain[:, :, :, :-1] * coverage.need[:, :, 1:] * (1 + 1e-9)
+    result: BoolArray = rises.any(axis=(0, 2, 3, 4)) & ~coverage.single
+    return result

@@ -1,0 +1,208 @@
+"""The program as one sparse matrix: min cost x + offset, matrix x <= limit, lower <= x <= upper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from infra.program.coverage import Coverage
+from infra.program.layout import Layout
+from infra.program.problem import FloatArray, IntArray, Problem
+
+__all__ = ["Program", "band_scale", "build_program", "day_of_block"]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Arrays of the linear program; every row is `<= row_upper`. `matrix` is column-wise (scipy csc_array)."""
+
+    cost: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    row_upper: FloatArray
+    matrix: sparse.csc_array
+    offset: float
+
+
+def build_program(problem: Problem, coverage: Coverage, layout: Layout) -> Program:
+    """The program of a problem, by whole arrays (no loop over rows)."""
+    scale = band_scale(problem, coverage)
+    entries = _Entries()
+    _capacity_rows(entries, problem, coverage, layout, scale)
+    _movement_rows(entries, problem, layout)
+    _limit_rows(entries, problem, layout)
+    _money_rows(entries, problem, layout)
+    _order_rows(entries, layout, scale)
+    cost, lower, upper = _columns(problem, coverage, layout, scale)
+    listed = (layout.cover >= 0) & (coverage.need > 0).any(axis=3)
+    return Program(
+        cost=cost,
+        lower=lower,
+        upper=upper,
+        row_upper=_row_limits(problem, layout),
+        matrix=entries.matrix(layout.rows, layout.columns),
+        offset=coverage.worst_usd - float(coverage.weight[~listed].sum()),
+    )
+
+
+def band_scale(problem: Problem, coverage: Coverage) -> FloatArray:
+    """(D, T, K) the cover column of a band counts machines of the place's largest option: 0 to this; 1 where the band needs nothing.
+
+    A place with one option so has a matrix of ones: when its demand changes, only bounds and costs change.
+    """
+    largest = np.zeros((len(problem.places), coverage.size.shape[1]))
+    np.maximum.at(largest, problem.option_place, coverage.size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        machines = np.where(coverage.need > 0, coverage.need / largest[:, None, None, :], 0.0).max(axis=3)
+    return np.where(machines > 0, machines, 1.0)
+
+
+def day_of_block(problem: Problem) -> IntArray:
+    """(T,) the day in which each block starts."""
+    result: IntArray = (problem.block_starts / 24 + 1e-9).astype(np.int64)
+    return result
+
+
+class _Entries:
+    """Collects matrix entries; those of rows or columns that the program does not have are dropped."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[IntArray, IntArray, FloatArray]] = []
+
+    def add(self, rows: IntArray, columns: IntArray, values: FloatArray | float) -> None:
+        rows, columns, values = np.broadcast_arrays(rows, columns, values)
+        there = (rows >= 0) & (columns >= 0) & (values != 0)
+        self._parts.append((rows[there], columns[there], values[there].astype(np.float64)))
+
+    def matrix(self, rows: int, columns: int) -> sparse.csc_array:
+        row, column, value = (np.concatenate([part[i] for part in self._parts]) for i in range(3))
+        return sparse.coo_array((value, (row.astype(np.int32), column.astype(np.int32))), shape=(rows, columns)).tocsc()
+
+
+def _capacity_rows(entries: _Entries, problem: Problem, coverage: Coverage, layout: Layout, scale: FloatArray) -> None:
+    """sum_k need_kr share_k <= sum_m size_mr (hot + leased [+ warm [+ cold]]), for the tiers hot, warm, cold."""
+    place = problem.option_place
+    per_unit = coverage.need / scale[..., None]
+    per_unit[coverage.single, :, :, 0] = 1.0  # also where a band needs nothing: the matrix does not depend on demand
+    for tier in range(3):
+        entries.add(layout.capacity[tier][:, :, None, :], layout.cover[tier][..., None], per_unit)
+        rows = layout.capacity[tier][place]
+        pools = (layout.hot, layout.warm, layout.cold)[: tier + 1]
+        for columns in pools:
+            entries.add(rows, columns[:, :, None], -coverage.size[:, None, :])
+        if problem.leases is not None:
+            option = problem.leases.option
+            entries.add(rows[option], layout.leased[:, :, None], -coverage.size[option][:, None, :])
+
+
+def _movement_rows(entries: _Entries, problem: Problem, layout: Layout) -> None:
+    """Starts, minimum hold, flap budget, and nothing new before its lead time has passed."""
+    entries.add(layout.start, layout.hot, 1.0)
+    entries.add(layout.start[:, 1:], layout.hot[:, :-1], -1.0)
+    entries.add(layout.start, layout.starts, -1.0)
+    entries.add(layout.hold, layout.hot, -1.0)
+    begins = problem.block_starts
+    for lag in range(problem.shape[1] if (problem.hold_hours > 0).any() else 0):
+        runs = begins[: begins.size - lag] + problem.hold_hours[:, None] > begins[lag:] + 1e-9
+        if not runs.any():
+            break
+        entries.add(layout.hold[:, lag:], layout.starts[:, : begins.size - lag], runs.astype(np.float64))
+    day = day_of_block(problem)
+    flap = layout.flap[problem.option_place][:, day]  # (M, T)
+    entries.add(flap, layout.starts, 2.0)
+    ends = np.append(day[1:] != day[:-1], True)
+    entries.add(flap[:, ends], layout.hot[:, ends], -1.0)
+    begin = np.flatnonzero(ends)[:-1]
+    entries.add(flap[:, begin + 1], layout.hot[:, begin], 1.0)
+    for columns in (layout.hot, layout.warm):
+        entries.add(layout.early, columns, 1.0)
+        entries.add(layout.early[:, 1:], columns[:, :-1], -1.0)
+
+
+def _limit_rows(entries: _Entries, problem: Problem, layout: Layout) -> None:
+    """Stock and quota per region, family and block; what a region lends; what a link carries."""
+    quota = problem.option_quota[:, None]
+    rows = layout.limit[problem.region[problem.option_place], problem.option_family]
+    for columns in (layout.hot, layout.warm, layout.cold):
+        entries.add(rows, columns, quota)
+    leases = problem.leases
+    if leases is None:
+        return
+    units = quota[leases.option]
+    entries.add(layout.limit[leases.lender, problem.option_family[leases.option]], layout.leased, units)
+    entries.add(layout.lending[leases.lender], layout.leased, units)
+    linked = leases.link >= 0
+    entries.add(layout.link[leases.link[linked]], layout.leased[linked], leases.gbps[linked][:, None])
+
+
+def _money_rows(entries: _Entries, problem: Problem, layout: Layout) -> None:
+    """What is held costs at most the budget, per day."""
+    if not layout.pattern.budget:
+        return
+    for day, hours in enumerate(problem.day_hours):
+        row = layout.budget[day]
+        entries.add(row, layout.hot, problem.hot_price * hours)
+        entries.add(row, layout.warm, _finite(problem.warm_price) * hours)
+        if problem.leases is not None:
+            entries.add(row, layout.leased, problem.leases.price * hours)
+
+
+def _order_rows(entries: _Entries, layout: Layout, scale: FloatArray) -> None:
+    """share_(k+1) <= share_k where it would not come by itself."""
+    entries.add(layout.order, layout.cover[..., 1:], 1.0 / scale[:, :, 1:])
+    entries.add(layout.order, layout.cover[..., :-1], -1.0 / scale[:, :, :-1])
+
+
+def _columns(problem: Problem, coverage: Coverage, layout: Layout, scale: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    cost, lower, upper = np.zeros(layout.columns), np.zeros(layout.columns), np.full(layout.columns, np.inf)
+    hours, blocks = problem.block_hours, np.arange(problem.shape[1])
+    early = blocks < problem.ready_from[:, None]
+    held = problem.held[:, None]
+    there = held + problem.held_warm[:, None]
+    floors = np.ceil(problem.floors - 1e-9)
+    _put(cost, layout.hot, problem.hot_price * hours)
+    _put(lower, layout.hot, np.where(early, np.minimum(floors, np.floor(held)), floors))
+    _put(upper, layout.hot, np.where(blocks < problem.resume_from[:, None], held, np.where(early, there, np.inf)))
+    _put(cost, layout.warm, _finite(problem.warm_price) * hours)
+    _put(upper, layout.warm, np.where(np.isfinite(problem.warm_price), np.inf, 0.0))
+    _put(upper, layout.cold, np.where(np.isfinite(problem.cold_use_price), problem.cold_limit, 0.0))
+    _put(cost, layout.starts, problem.start_cost[:, None])
+    needed = (coverage.need > 0).any(axis=3)
+    _put(cost, layout.cover, np.where(needed, -coverage.weight / scale, 0.0))
+    _put(upper, layout.cover, np.where(needed, scale, 0.0))
+    latest = np.zeros(len(problem.places), dtype=np.int64)
+    np.maximum.at(latest, problem.option_place, problem.ready_from)
+    _put(lower, layout.cover[0], problem.guaranteed * np.where(needed, scale, 0.0) * (blocks >= latest[:, None])[:, :, None])
+    if problem.leases is not None:
+        _put(cost, layout.leased, problem.leases.price * hours)
+        _put(upper, layout.leased, np.where(early[problem.leases.option], 0.0, np.inf))
+    return cost, lower, upper
+
+
+def _row_limits(problem: Problem, layout: Layout) -> FloatArray:
+    limits = np.zeros(layout.rows)
+    _put(limits, layout.start[:, :1], problem.held[:, None])
+    _put(limits, layout.early[:, :1], (problem.held + problem.held_warm)[:, None])
+    _put(limits, layout.limit, problem.family_limit)
+    _put(limits, layout.budget, problem.budget_per_day * problem.day_hours.sum(axis=1) / 24)
+    if problem.leases is not None:
+        _put(limits, layout.lending, problem.leases.lending_limit)
+        _put(limits, layout.link, problem.leases.link_capacity)
+    before = np.zeros(len(problem.places))
+    np.add.at(before, problem.option_place, problem.held)
+    flap = np.repeat(problem.flap_limit[:, None], layout.flap.shape[1], axis=1)
+    flap[:, 0] -= before
+    _put(limits, layout.flap, flap)
+    return limits
+
+
+def _put(target: FloatArray, where: IntArray, values: FloatArray) -> None:
+    full = np.broadcast_to(values, where.shape)
+    there = where >= 0
+    target[where[there]] = full[there]
+
+
+def _finite(price: FloatArray) -> FloatArray:
+    return np.where(np.isfinite(price), price, 0.0)

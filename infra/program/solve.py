@@ -1,0 +1,131 @@
+"""From a problem to a plan: build the program, solve it, make machines whole, and say what every limit costs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from infra.program.conflict import conflict_error
+from infra.program.coverage import Coverage, coverage_of
+from infra.program.highs import InfeasibleProgramError, LinearSolution, Solver
+from infra.program.layout import Layout, layout_of, pattern_of
+from infra.program.matrix import Program, build_program
+from infra.program.plan import Costs, Plan, costs_of, cover_of
+from infra.program.problem import FloatArray, Problem
+from infra.program.shadow_prices import ShadowPrice, shadow_prices
+from infra.program.whole_machines import whole_machines
+
+__all__ = ["Seconds", "Solution", "WarmStart", "solve"]
+
+
+@dataclass(frozen=True, eq=False)
+class WarmStart:
+    """A live solver with the program that it solved last. Each solve that starts from it moves it on."""
+
+    solver: Solver
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Wall time of the steps."""
+
+    build: float
+    solve: float
+    whole: float
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A plan and what is known about it.
+
+    Attributes:
+        status: "optimal": the linear program was solved to optimality (anything else raises).
+        hot, warm: (M, T) machines to run, and to hold in standby; whole numbers unless `whole=False`.
+        cold: (M, T) machines that there is room to buy within the limits, where these are limited; 0 where they are not.
+        leased: (L, T) machines borrowed.
+        cover: (3, D, T, K) share of each band covered up to hot (own and leased), up to warm, up to cold.
+        costs: what is held, started and lost by expectation. `cost_usd` is their sum, over the horizon.
+        bound_usd: the optimum of the linear program: no plan costs less.
+        shadow_prices: the limits that bind, with what one unit more of each saves per day.
+        seconds: wall time of building, solving and rounding. iterations: of the solver.
+        warm_start: hand it to the next `solve`.
+    """
+
+    status: str
+    hot: FloatArray
+    warm: FloatArray
+    cold: FloatArray
+    leased: FloatArray
+    cover: FloatArray
+    costs: Costs
+    bound_usd: float
+    shadow_prices: tuple[ShadowPrice, ...]
+    seconds: Seconds
+    iterations: int
+    warm_start: WarmStart = field(repr=False)
+
+    @property
+    def cost_usd(self) -> float:
+        """Expected cost of the plan over the horizon, USD."""
+        return self.costs.total_usd
+
+
+def solve(problem: Problem, *, warm_start: Solution | None = None, whole: bool = True, method: str = "choose") -> Solution:
+    """The cheapest plan by expectation that keeps every limit.
+
+    Args:
+        problem: see `Problem`.
+        warm_start: an earlier solution of a problem of the same shape with other numbers; ignored when the shape differs.
+        whole: whole machines (within a small gap above `bound_usd`), or the linear program's fractions.
+        method: HiGHS's `solver` option of a cold solve.
+
+    Raises:
+        BadInputError: when no plan keeps the limits; names those in conflict and the remedy.
+    """
+    begin = time.perf_counter()
+    coverage = coverage_of(problem)
+    solver, layout, program = _prepared(problem, coverage, warm_start, method)
+    built = time.perf_counter()
+    try:
+        optimum = solver.solve()
+    except InfeasibleProgramError:
+        raise conflict_error(problem, layout, program) from None
+    solved = time.perf_counter()
+    plan = _plan(layout, optimum)
+    if whole:
+        plan = whole_machines(layout, program, plan)
+    return Solution(
+        status="optimal",
+        hot=plan.hot,
+        warm=plan.warm,
+        cold=plan.cold,
+        leased=plan.leased,
+        cover=cover_of(problem, coverage, layout, plan),
+        costs=costs_of(problem, coverage, layout, plan),
+        bound_usd=optimum.objective_usd,
+        shadow_prices=shadow_prices(problem, layout, optimum),
+        seconds=Seconds(built - begin, solved - built, time.perf_counter() - solved),
+        iterations=optimum.iterations,
+        warm_start=WarmStart(solver, layout),
+    )
+
+
+def _prepared(problem: Problem, coverage: Coverage, earlier: Solution | None, method: str) -> tuple[Solver, Layout, Program]:
+    pattern = pattern_of(problem, coverage)
+    if earlier is not None and earlier.warm_start.layout.pattern.serves(pattern):
+        solver, layout = earlier.warm_start.solver, earlier.warm_start.layout
+        program = build_program(problem, coverage, layout)
+        solver.renew(program)
+        return solver, layout, program
+    layout = layout_of(pattern)
+    program = build_program(problem, coverage, layout)
+    return Solver(program, method=method), layout, program
+
+
+def _plan(layout: Layout, optimum: LinearSolution) -> Plan:
+    values = np.append(optimum.values, 0.0)  # ABSENT columns are 0
+    hot, warm, cold, leased = (np.clip(values[c], 0.0, None) for c in (layout.hot, layout.warm, layout.cold, layout.leased))
+    return Plan(hot, warm, cold, leased)
