@@ -25,7 +25,7 @@ from headroom_airflow.assets import MODEL, RETRAINING
 from headroom_airflow.conduct import AS_OF, DEFAULT_ARGS, END, START, asset_extra, run_issue_time
 
 DEFAULT_CANDIDATES = ["seasonal-naive-24", "seasonal-naive-168", "flair", "seasonal-ridge", "exponential-smoothing", "lightgbm"]
-CANDIDATES = [*DEFAULT_CANDIDATES, "auto-arima", "auto-ets", "mstl", "prophet", "window-ridge", "gru"]
+CANDIDATES = [*DEFAULT_CANDIDATES, "auto-arima", "auto-ets", "mstl", "theta", "auto-ces", "prophet", "window-ridge", "gru"]
 
 
 @dag(

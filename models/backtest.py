@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -11,9 +11,10 @@ from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS
 from models.anomaly_doubt import believed
 from models.candidates import create
-from models.forecaster import SeriesCalendar
+from models.forecaster import Forecaster, SeriesCalendar
 from models.hourly_grid import recent, unservable
 from models.rhythm import hours_ahead
+from models.tuning.arms import Tuning
 from models.visible_events import events_known_at
 
 __all__ = ["OOF_COLUMNS", "backtest", "backtest_cutoffs", "split_windows"]
@@ -64,27 +65,34 @@ def backtest(
     horizon: int = HORIZON_HOURS,
     *,
     seed: int = 0,
+    tuning: Mapping[str, Tuning] | None = None,
 ) -> pd.DataFrame:
     """Out-of-fold quantiles (`OOF_COLUMNS`) of every candidate, series and cutoff; hours without a measurement are left out.
 
     At a cutoff a candidate sees history before it and events with `available_at` up to it, nothing else. Hand in every version of
     an event, so that an early cutoff sees the early one. A series that cannot be served at a cutoff has no rows there. Hours of `history`
     that are doubted at a cutoff (`models.anomaly_doubt`) are hidden from its candidates, and judged nevertheless.
+
+    Args:
+        tuning: unique_id -> parameters of its forecasts (see `models.candidates.create`).
     """
-    parts = [_at_cutoff(name, history, events, calendar, cutoff, horizon, seed) for cutoff in cutoffs for name in candidates]
+    parts = [
+        _at_cutoff(create(name, seed=seed, tuning=tuning), history, events, calendar, cutoff, horizon)
+        for cutoff in cutoffs
+        for name in candidates
+    ]
     if not parts:
         return pd.DataFrame(columns=list(OOF_COLUMNS))
     return pd.concat(parts, ignore_index=True)
 
 
 def _at_cutoff(
-    name: str,
+    forecaster: Forecaster,
     history: pd.DataFrame,
     events: pd.DataFrame,
     calendar: SeriesCalendar,
     cutoff: pd.Timestamp,
     horizon: int,
-    seed: int,
 ) -> pd.DataFrame:
     seen = believed(history, cutoff)
     rhythm = calendar.rhythm
@@ -93,11 +101,11 @@ def _at_cutoff(
         return pd.DataFrame(columns=list(OOF_COLUMNS))
     known = events_known_at(events, cutoff)
     started = time.perf_counter()
-    forecaster = create(name, seed=seed).fit(seen, known, calendar)
+    forecaster = forecaster.fit(seen, known, calendar)
     quantiles = forecaster.predict_quantiles(recent(seen, cutoff, rhythm), known, cutoff, horizon)
     seconds = (time.perf_counter() - started) / seen["unique_id"].nunique()
     truth = history[["unique_id", "ds", "y"]].dropna(subset=["y"])
     rows = quantiles.merge(truth, on=["unique_id", "ds"], how="inner")
     hours = hours_ahead(rows["ds"], cutoff, rhythm)
-    rows = rows.assign(candidate=name, cutoff=cutoff, horizon=hours, seconds=seconds)
+    rows = rows.assign(candidate=forecaster.name, cutoff=cutoff, horizon=hours, seconds=seconds)
     return rows[list(OOF_COLUMNS)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -18,6 +18,7 @@ from models.ensemble import blend, describe
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored, unfitted
 from models.hourly_grid import recent, unservable
 from models.rhythm import Rhythm, hours_ahead
+from models.tuning.arms import Tuning
 from models.visible_events import events_known_at
 
 __all__ = ["FORECAST_COLUMNS", "DemandModel"]
@@ -38,6 +39,7 @@ class DemandModel:
         train_end: first hour after it.
         seed: of every candidate.
         fitted: the candidates in use.
+        tuning: unique_id -> parameters that its candidates were told; series that are not listed have the defaults.
     """
 
     weights: Mapping[str, Mapping[str, float]]
@@ -47,6 +49,7 @@ class DemandModel:
     train_end: pd.Timestamp
     seed: int
     fitted: Mapping[str, Forecaster]
+    tuning: Mapping[str, Tuning] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -59,6 +62,7 @@ class DemandModel:
         calibration: Calibration,
         issue_time: pd.Timestamp,
         seed: int = 0,
+        tuning: Mapping[str, Tuning] | None = None,
     ) -> Self:
         """Fit the weighed candidates on all history before `issue_time`, with the events known by then.
 
@@ -70,8 +74,8 @@ class DemandModel:
             raise BadInputError(f"no history before {issue_time.isoformat()}: ingest metrics first, or train at a later issue time")
         known = events_known_at(events, issue_time)
         usable = seen[~seen["unique_id"].isin(list(unservable(seen, issue_time, calendar.rhythm)))]
-        fitted = {name: create(name, seed=seed).fit(usable, known, calendar) for name in _candidates(weights)}
-        return cls(dict(weights), calendar, calibration, seen["ds"].min(), issue_time, seed, fitted)
+        fitted = {name: create(name, seed=seed, tuning=tuning).fit(usable, known, calendar) for name in _candidates(weights)}
+        return cls(dict(weights), calendar, calibration, seen["ds"].min(), issue_time, seed, fitted, dict(tuning or {}))
 
     def unservable(self, history: pd.DataFrame, issue_time: pd.Timestamp) -> dict[str, str]:
         """Series that `predict` leaves out, with the reason: too little history, or not seen in training."""
@@ -113,7 +117,7 @@ class DemandModel:
             own = [series for series in served if name in weights[series]]
             rows = seen if len(own) == len(served) and not left_out else seen[seen["unique_id"].isin(own)]
             if own:
-                forecaster = self.fitted.get(name) or unfitted(create(name, seed=self.seed), self.calendar)
+                forecaster = self.fitted.get(name) or unfitted(create(name, seed=self.seed, tuning=self.tuning), self.calendar)
                 parts.append(forecaster.predict_quantiles(rows, known, issue_time, horizon).assign(candidate=name))
         if not parts:
             return pd.DataFrame(columns=list(FORECAST_COLUMNS))
@@ -139,6 +143,7 @@ class DemandModel:
             "seed": self.seed,
             "step_seconds": self.calendar.rhythm.step.total_seconds(),
             "horizon": self.calendar.rhythm.horizon,
+            "tuning": {series: asdict(parameters) for series, parameters in self.tuning.items()},
         }
         (folder / "model.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -158,7 +163,11 @@ class DemandModel:
         # Models saved before there were other steps are hourly.
         rhythm = Rhythm(pd.Timedelta(seconds=facts.get("step_seconds", 3600)), facts.get("horizon", HORIZON_HOURS))
         calendar = SeriesCalendar(facts["timezones"], rhythm=rhythm)
-        fitted = {name: restored(create(name, seed=facts["seed"]), folder / name, calendar) for name in _candidates(facts["weights"])}
+        tuning = {series: Tuning(**parameters) for series, parameters in facts.get("tuning", {}).items()}
+        fitted = {
+            name: restored(create(name, seed=facts["seed"], tuning=tuning), folder / name, calendar)
+            for name in _candidates(facts["weights"])
+        }
         offsets = pd.read_parquet(folder / "calibration.parquet")[list(OFFSET_COLUMNS)]
         return cls(
             weights=facts["weights"],
@@ -168,6 +177,7 @@ class DemandModel:
             train_end=pd.Timestamp(facts["train_end"]),
             seed=facts["seed"],
             fitted=fitted,
+            tuning=tuning,
         )
 
 

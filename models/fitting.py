@@ -21,7 +21,7 @@ from models.ensemble import blend
 from models.judging import floor_rows, score_rows
 from models.selection import Selection, select
 from models.training_plan import TrainingPlan
-from models.tuning.arm_losses import arm_losses
+from models.tuning.arm_scores import arm_scores
 
 __all__ = ["Fitted", "fit_chosen"]
 
@@ -39,7 +39,7 @@ class Fitted:
         score: mean over series of the pinball loss of `judged` over the floor's.
         model: fitted on all history.
         folder: where `model` is saved.
-        arms: what every arm of the tuner would have come to on the late windows (see `models.tuning.arm_losses`).
+        arms: what the arms that were chosen came to on the late windows (see `models.tuning.arm_scores`).
     """
 
     selection: Selection
@@ -69,6 +69,7 @@ def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
             weights=_as_mapping(weights),
             calibration=calibration,
             issue_time=plan.issue_time,
+            tuning=plan.parameters,
         )
         _save_whole(model, folder)
     return Fitted(
@@ -80,7 +81,7 @@ def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
         score=score_rows(floor, own),
         model=DemandModel.load(folder),
         folder=folder,
-        arms=arm_losses(early, late, floor) if plan.tuning else pd.DataFrame(),
+        arms=arm_scores(floor, own, plan.tuning),
     )
 
 

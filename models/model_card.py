@@ -15,7 +15,6 @@ from models.gate_guards import Verdict
 from models.registry import MODEL_NAME
 from models.training_pictures import segment_weights
 from models.training_plan import TrainingPlan
-from models.tuning.arm_losses import arm_summary
 
 __all__ = ["model_card"]
 
@@ -38,7 +37,7 @@ def model_card(
         _gate(decision, verdicts),
         _data(plan),
         _weights(fitted.weights),
-        *([_tuning(plan, fitted)] if plan.tuning else []),
+        *([_tuning(fitted)] if len(fitted.arms) else []),
         f"## Quality\n\nOn {len(judged)} window{'s' if len(judged) > 1 else ''} of {HORIZON_HOURS} h from {pd.Timestamp(judged[0]):%Y-%m-%d %H:%M} UTC, which selected "
         "nothing. Score: mean over series of the pinball loss over the better seasonal naive's (below 1 is better). WQL: mean over series. "
         "Coverage: after a calibration on the windows before.",
@@ -74,16 +73,14 @@ def _weights(weights: pd.DataFrame) -> str:
     return "## Candidates and their mean weights\n\n" + _table(["segment", *used], rows)
 
 
-def _tuning(plan: TrainingPlan, fitted: Fitted) -> str:
+def _tuning(fitted: Fitted) -> str:
     head = (
-        "## Self-tuning\n\nHow far a series' weights are drawn away from its own windows was chosen per series, from the loss that earlier choices turned out to have "
-        "(`docs/runbooks/training.md`). The score is that of the table below, before calibration; the regret is what it exceeds that of the best arm for all by."
+        "## Self-tuning\n\nParameters of the candidates and how far a series' weights are drawn away from its own windows were chosen per series, as a preset, from "
+        "the loss that earlier choices turned out to have (`docs/runbooks/training.md`). The score is that of the table below, before calibration, of "
+        "the series that chose it; another preset was not tried on them here."
     )
-    rows = [
-        [row["choice"], str(row["series"]), f"{row['score']:.4f}", f"{row['regret']:+.4f}"]
-        for row in arm_summary(fitted.arms, plan.tuning).to_dict("records")
-    ]
-    return head + "\n\n" + _table(["choice", "series that chose it", "score", "regret"], rows)
+    rows = [[row["arm"], str(row["series"]), f"{row['score']:.4f}"] for row in fitted.arms.to_dict("records")]
+    return head + "\n\n" + _table(["preset", "series that chose it", "score"], rows)
 
 
 def _quality(fitted: Fitted, calibrated: pd.DataFrame) -> str:

@@ -28,12 +28,14 @@ _CORE: Final = ("__init__", "errors", "schemas", "settings", "settings_forecasti
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml")
 _OF_CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = {
     "auto-arima": ("statsforecast",),
+    "auto-ces": ("statsforecast",),
     "auto-ets": ("statsforecast",),
     "flair": ("flaircast",),
     "gru": ("jax", "optax"),
     "lightgbm": ("lightgbm",),
     "mstl": ("statsforecast",),
     "prophet": ("prophet",),
+    "theta": ("statsforecast",),
 }
 
 

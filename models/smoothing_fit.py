@@ -21,7 +21,7 @@ from models.smoothing import Gains, Seasons, first_forecast, smoothed_forecasts
 from models.smoothing_end import SmoothingEnd
 from models.weighted_quantiles import weighted_quantiles
 
-__all__ = ["CHOICES", "SmoothingFit", "block_of", "changing_unit", "fit_smoothing", "on_both_scales"]
+__all__ = ["CHOICES", "SmoothingFit", "block_of", "changing_unit", "fit_smoothing", "on_both_scales", "usual_half_life"]
 
 # (day, week) gains; a week of 0 is a model without one. Chosen, as all numbers here, on windows before the test windows of the benchmark.
 _SEASONS: Final = ((0.2, 0.15), (0.2, 0.0), (0.5, 0.4), (0.5, 0.0), (0.2, 0.4), (0.05, 0.15), (0.05, 0.0))
@@ -106,18 +106,29 @@ class _Trial:
         return found
 
 
-def fit_smoothing(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm = HOURLY) -> SmoothingFit:
+def fit_smoothing(
+    names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm = HOURLY, half_life: Array | None = None
+) -> SmoothingFit:
     """Choices, weights, error quantiles and seasons from `values` (series, steps) before `end`, NaN where nothing was measured.
 
     What was learnt last is remembered, because candidates that build on it ask for the same.
+
+    Args:
+        half_life: steps, of shape (series,), after which an origin counts half; the usual one for all when not given.
     """
-    question = _digest(names, values, end, rhythm)
+    half_life = np.full(len(names), usual_half_life(rhythm)) if half_life is None else half_life
+    question = _digest(names, values, end, rhythm, half_life)
     if question not in _LAST:
-        learnt = _learnt(names, values, end, rhythm)
+        learnt = _learnt(names, values, end, rhythm, half_life)
         _LAST.clear()
         _LAST[question] = learnt
         return learnt
     return _LAST[question]
+
+
+def usual_half_life(rhythm: Rhythm) -> float:
+    """Steps after which an origin counts half, when a series is not tuned."""
+    return _HALF_LIFE * rhythm.context
 
 
 def on_both_scales(
@@ -161,15 +172,16 @@ def _edges(rhythm: Rhythm) -> list[int]:
     return [*edges, rhythm.horizon] if rhythm.horizon > 1 else edges
 
 
-def _digest(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm) -> str:
+def _digest(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm, half_life: Array) -> str:
     told = hashlib.blake2b(f"{names}{end.isoformat()}{rhythm}{values.shape}".encode(), digest_size=16)
     told.update(values.tobytes())
+    told.update(half_life.tobytes())
     return told.hexdigest()
 
 
-def _learnt(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm) -> SmoothingFit:
+def _learnt(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm, half_life: Array) -> SmoothingFit:
     parts = [slice(at, at + _SERIES_AT_ONCE) for at in range(0, len(names), _SERIES_AT_ONCE)]
-    fits = [_fit_part(values[part], rhythm) for part in parts]
+    fits = [_fit_part(values[part], rhythm, half_life[part]) for part in parts]
     score, chosen, weights, errors, ratios, seasons, evidence = (
         np.concatenate(column) for column in zip(*(fit[0] for fit in fits), strict=True)
     )
@@ -188,9 +200,9 @@ def _learnt(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm) 
 _Part = tuple[Array, Index, Array, Array, Array, npt.NDArray[np.float32], Array]
 
 
-def _fit_part(values: Array, rhythm: Rhythm) -> tuple[_Part, SmoothingEnd | None]:
+def _fit_part(values: Array, rhythm: Rhythm, half_life: Array) -> tuple[_Part, SmoothingEnd | None]:
     """((scores of every choice, chosen, weights, error quantiles, ratio quantiles, seasons, evidence), where it ended) of some series."""
-    trial, scale = _trial(values, rhythm), LogScale.of(values)
+    trial, scale = _trial(values, rhythm, half_life), LogScale.of(values)
     forecasts, seasons = on_both_scales(values, scale, CHOICES, trial.origins, trial.horizon, rhythm)
     score = _score(forecasts, trial)
     chosen, weights = _best(score)
@@ -220,7 +232,7 @@ def _mean_seasons(seasons: Seasons, chosen: Index, weights: Array) -> npt.NDArra
     return found.astype(np.float32)
 
 
-def _trial(values: Array, rhythm: Rhythm) -> _Trial:
+def _trial(values: Array, rhythm: Rhythm, half_life: Array) -> _Trial:
     length, start = values.shape[1], first_forecast(rhythm)
     stride = rhythm.stride(max(1, rhythm.context // _ORIGINS_IN_CONTEXT))
     origins = np.arange(length - 1, start - 1, -stride, dtype=np.int64)[:_MOST_ORIGINS][::-1].copy()
@@ -231,8 +243,8 @@ def _trial(values: Array, rhythm: Rhythm) -> _Trial:
     truth = values[:, np.clip(target, 0, length - 1)].transpose(1, 0, 2)
     first = np.argmax(np.isfinite(values), axis=1)
     usable = np.isfinite(truth) & (target < length)[:, None] & (origins[:, None] - start >= first)[:, :, None]
-    recency = 0.5 ** ((length - origins) / (_HALF_LIFE * rhythm.context))
-    return _Trial(origins, horizon, block_of(horizon, rhythm), np.where(usable, truth, 0.0), usable * recency[:, None, None])
+    recency = 0.5 ** ((length - origins)[:, None] / half_life)
+    return _Trial(origins, horizon, block_of(horizon, rhythm), np.where(usable, truth, 0.0), usable * recency[:, :, None])
 
 
 def _score(forecasts: Array, trial: _Trial) -> Array:

@@ -145,7 +145,7 @@ def backtest_shard(plan_dir: Path, shard: str) -> dict[str, Any]:
     failed: dict[str, str] = {}
     for name in work.candidates:
         try:
-            parts.append(backtest([name], history, plan.events(), plan.calendar, plan.cutoffs))
+            parts.append(backtest([name], history, plan.events(), plan.calendar, plan.cutoffs, tuning=plan.parameters))
         except Exception as error:  # a library's fit may raise anything, and one candidate must not cost the others their backtest
             if name in NAIVES:
                 raise

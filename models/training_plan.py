@@ -111,6 +111,11 @@ class TrainingPlan:
         return SeriesCalendar(self.timezones)
 
     @property
+    def parameters(self) -> dict[str, Tuning]:
+        """unique_id -> parameters of its forecasts, of the series that were tuned."""
+        return {series: choice.tuning for series, choice in self.tuning.items()}
+
+    @property
     def weight_shrinkage(self) -> dict[str, float]:
         """unique_id -> shrinkage of its ensemble weights, of the series that were tuned."""
         return {series: choice.tuning.weight_shrinkage for series, choice in self.tuning.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -14,10 +15,12 @@ from models.hourly_grid import Array, fill_rows, grid, training_grid
 from models.lag_features import Index
 from models.log_scale import LogScale
 from models.quantile_frame import lowest, quantile_frame, within_reach
-from models.rhythm import HOURLY
+from models.rhythm import HOURLY, Rhythm
 from models.smoothing_ahead import forecasts_ahead
 from models.smoothing_end import SmoothingEnd
-from models.smoothing_fit import SmoothingFit, block_of, changing_unit, fit_smoothing
+from models.smoothing_fit import SmoothingFit, block_of, changing_unit, fit_smoothing, usual_half_life
+from models.tuning.arms import Tuning
+from models.tuning.taken import half_life_days
 
 __all__ = ["ExponentialSmoothing"]
 
@@ -31,20 +34,26 @@ class ExponentialSmoothing:
 
     Best is told by the absolute errors of forecasts as far ahead as they are asked for, not of the next step, and for blocks of horizons. A
     forecast smooths the context again with the parameters that were chosen; quantiles are those of the errors made before, the more
-    multiplicative the more the logarithmic scale is preferred.
+    multiplicative the more the logarithmic scale is preferred. Of a series' tuning it takes the half-life of what was seen of its errors.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, tuning: Mapping[str, Tuning] | None = None) -> None:
         self.name = "exponential-smoothing"
         self.seed = seed
+        self._tuning = tuning or {}
         self.fitted: SmoothingFit | None = None
         self._rhythm = HOURLY
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
         rhythm = self._rhythm = calendar.rhythm
         names, values, end = training_grid(history, rhythm)
-        self.fitted = fit_smoothing(names, values, end, rhythm) if names else None
+        self.fitted = self.learnt(names, values, end, rhythm) if names else None
         return self
+
+    def learnt(self, names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm) -> SmoothingFit:
+        """What is learnt from `values` (series, steps) before `end`."""
+        half_life = half_life_days(names, self._tuning, usual_half_life(rhythm) / rhythm.day) * rhythm.day
+        return fit_smoothing(names, values, end, rhythm, half_life)
 
     def predict_quantiles(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import NormalDist
@@ -23,8 +24,9 @@ from models.lag_features import Index
 from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
 from models.smoothing import first_forecast
-from models.smoothing_fit import fit_smoothing
 from models.smoothing_point import point_ahead, smoothing_point
+from models.tuning.arms import Tuning
+from models.tuning.taken import half_life_days, learning
 
 __all__ = ["LightGBMQuantile", "training_origins"]
 
@@ -60,16 +62,19 @@ _PARAMETERS: Final[dict[str, Any]] = {
 class LightGBMQuantile:
     """Learns departures from the exponential smoothing's forecast (see `models.direct_features`) with the horizon as a feature.
 
-    A history too short for one training origin gives no fit, and then no forecast.
+    A history too short for one training origin gives no fit, and then no forecast. Of a series' tuning it takes the half-life of its rows
+    and the learning rate. Trees are common to all series, so a rate other than the default's is applied to what they add up to: the median
+    departure of a series is believed that much more, or less.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, tuning: Mapping[str, Tuning] | None = None) -> None:
         self.name = "lightgbm"
         self.seed = seed
+        self._tuning = tuning or {}
         self.layout = Layout((), (), ())
         self._calendar = SeriesCalendar()
         self._boosters: list[Any] = []
-        self._smoothing = ExponentialSmoothing(seed)
+        self._smoothing = ExponentialSmoothing(seed, tuning)
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:
         """Train on at most 90 days; the last training target lies before the end of the history (see `training_origins`)."""
@@ -83,7 +88,7 @@ class LightGBMQuantile:
             return self
         random = np.random.default_rng(self.seed).random((origins.size, rhythm.horizon))
         horizon = np.sort(np.argsort(random, axis=1)[:, :_HORIZONS_PER_ORIGIN], axis=1) + 1
-        fitted = self._smoothing.fitted = fit_smoothing(names, values, end, rhythm)
+        fitted = self._smoothing.fitted = self._smoothing.learnt(names, values, end, rhythm)
         anchor = smoothing_point(fitted, names, values, origins, horizon, rhythm)
         table = direct_table(names, values, end, origins, horizon, events, calendar, self.layout, anchor)
         departure = values[:, origins[:, None] + horizon - 1] - table.anchor
@@ -96,6 +101,7 @@ class LightGBMQuantile:
         data = lightgbm.Dataset(
             table.features[usable],
             np.clip(target[usable], -_FARTHEST, _FARTHEST).astype(np.float32),
+            weight=self._recency(names, values.shape[1] - origins, usable),
             categorical_feature=[0],
             params=parameters,
             free_raw_data=False,
@@ -117,8 +123,9 @@ class LightGBMQuantile:
         rows = table.features.reshape(len(names) * horizon, -1)
         learnt = np.column_stack([booster.predict(rows, num_threads=1) for booster in self._boosters])
         departures = _at_every_quantile(np.sort(learnt, axis=1))
-        departures -= (1 - _TRUST) * departures[:, _MIDDLE : _MIDDLE + 1]
         departures = departures.reshape(len(names), horizon, len(QUANTILES))
+        trust = np.minimum(_TRUST * learning(names, self._tuning), 1.0)[:, None, None]
+        departures -= (1 - trust) * departures[:, :, _MIDDLE : _MIDDLE + 1]
         quantiles = within_reach(table.anchor[:, 0, :, None] + table.scale[:, 0, :, None] * departures, values)
         return quantile_frame(names, quantiles, issue_time, lowest(values), rhythm.step)
 
@@ -153,6 +160,14 @@ class LightGBMQuantile:
             raise BadInputError(f"{folder}: {len(files)} of {len(_LEVELS)} boosters; the model was not saved whole, train again")
         self._boosters = [lightgbm.Booster(model_file=file) for file in files]
         return self
+
+    def _recency(self, names: list[str], age: Index, usable: npt.NDArray[np.bool_]) -> Array | None:
+        """How much each usable row (series, origins, horizons) counts, its origin `age` steps old; None when all count alike."""
+        half_life = half_life_days(names, self._tuning) * self._calendar.rhythm.day
+        if not np.isfinite(half_life).any():
+            return None
+        recency: Array = np.broadcast_to((0.5 ** (age / half_life[:, None]))[:, :, None], usable.shape)[usable]
+        return recency
 
 
 def training_origins(steps: int, series: int, rhythm: Rhythm = HOURLY) -> Index:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from models.event_features import driver_hours, driver_kinds, event_hours, event
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid
 from models.quantile_frame import lowest, quantile_frame
+from models.tuning.arms import ARMS, DEFAULT_ARM, Tuning
 from models.visible_events import events_of_series
 
 __all__ = ["ProphetEvents"]
@@ -27,12 +29,14 @@ class ProphetEvents:
     """Prophet with daily and weekly seasons; a regressor per kind of event during, before and after it, and one per reading.
 
     Public holidays are events too. Refitted on the history that a forecast is given. Quantiles are those of the residuals of
-    the fit around the point forecast, which costs no sampling and is the same in every process.
+    the fit around the point forecast, which costs no sampling and is the same in every process. Of a series' tuning it takes the flexibility
+    of the trend.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, tuning: Mapping[str, Tuning] | None = None) -> None:
         self.name = "prophet"
         self.seed = seed
+        self._tuning = tuning or {}
         self._calendar = SeriesCalendar()
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
@@ -49,10 +53,14 @@ class ProphetEvents:
 
         def one(name: str, filled: Array, ahead: int) -> Array:  # Prophet bears gaps, so the measured hours are fitted
             regressors = _regressors(events_of_series(events, name), self._calendar.true(name, hours), filled.size + ahead, rhythm.step)
-            return _forecast(measured[name][-filled.size :], hours[-filled.size - ahead :], regressors, self.seed, rhythm.week)
+            model = partial(_prophet, weekly=filled.size >= 2 * rhythm.week, flexibility=self._flexibility(name))
+            return _forecast(measured[name][-filled.size :], hours[-filled.size - ahead :], regressors, self.seed, model)
 
         quantiles = forecast_each(self.name, names, values, horizon, one, rhythm.day)
         return quantile_frame(names, quantiles, issue_time, lowest(values), rhythm.step)
+
+    def _flexibility(self, series: str) -> float:
+        return self._tuning.get(series, ARMS[DEFAULT_ARM]).changepoint_prior_scale
 
 
 def _regressors(events: pd.DataFrame, hours: pd.DatetimeIndex, length: int, step: pd.Timedelta) -> pd.DataFrame:
@@ -66,12 +74,14 @@ def _regressors(events: pd.DataFrame, hours: pd.DatetimeIndex, length: int, step
     return pd.DataFrame(columns, columns=[f"r{i}" for i in range(columns.shape[1])])
 
 
-def _forecast(values: Array, hours: pd.DatetimeIndex, regressors: pd.DataFrame, seed: int, week: int) -> Array:
+def _forecast(
+    values: Array, hours: pd.DatetimeIndex, regressors: pd.DataFrame, seed: int, new_model: Callable[[Sequence[str]], Any]
+) -> Array:
     frame = regressors.assign(ds=hours.tz_localize(None))
     past, future = frame.iloc[: values.size].assign(y=values), frame.iloc[values.size :]
     past = past[np.isfinite(past["y"])]
     used = [name for name in regressors.columns if np.ptp(past[name]) > 0]
-    model = _prophet(used, weekly=values.size >= 2 * week)
+    model = new_model(used)
     model.fit(past, seed=seed)
     fitted = model.predict(past)["yhat"].to_numpy()
     errors = np.quantile(past["y"].to_numpy() - fitted, QUANTILES)
@@ -79,7 +89,7 @@ def _forecast(values: Array, hours: pd.DatetimeIndex, regressors: pd.DataFrame, 
     return quantiles
 
 
-def _prophet(regressors: Sequence[str], *, weekly: bool) -> Any:
+def _prophet(regressors: Sequence[str], *, weekly: bool, flexibility: float) -> Any:
     # On import prophet reports a missing plotly as an error. cmdstanpy reports every run of the optimiser, and one that stopped early as an
     # error; prophet then says itself that it takes Newton's method, and raises when that fails too.
     logging.getLogger("prophet.plot").addFilter(_not_about_plotly)
@@ -88,7 +98,7 @@ def _prophet(regressors: Sequence[str], *, weekly: bool) -> Any:
 
     model = Prophet(
         n_changepoints=8,
-        changepoint_prior_scale=0.01,
+        changepoint_prior_scale=flexibility,
         daily_seasonality=10,
         weekly_seasonality=3 if weekly else False,
         yearly_seasonality=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -17,6 +18,9 @@ from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
 from models.row_quantiles import row_quantiles
 from models.seasonal_bases import BASES, base_forecasts
+from models.tuning.arms import Tuning
+from models.tuning.taken import half_life_days, shrinkage_odds
+from models.weighted_quantiles import weighted_quantiles
 
 __all__ = ["RidgeFit", "SeasonalRidge", "fit_ridge", "ridge_point"]
 
@@ -61,18 +65,20 @@ class SeasonalRidge:
 
     Weights of a series are drawn towards weights common to all series (a hierarchical prior), the more the fewer origins it has.
     Quantiles are those of the errors made before. Departures are told in scales (see `day_rms`), which makes series comparable.
+    Of a series' tuning it takes the half-life of origins and the shrinkage of weights.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, tuning: Mapping[str, Tuning] | None = None) -> None:
         self.name = "seasonal-ridge"
         self.seed = seed
+        self._tuning = tuning or {}
         self.fitted = RidgeFit((), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
         self._rhythm = HOURLY
 
     def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Self:  # noqa: ARG002 -- the protocol's arguments
         rhythm = self._rhythm = calendar.rhythm
         names, values, _ = training_grid(history, rhythm)
-        self.fitted = fit_ridge(names, values, rhythm)
+        self.fitted = fit_ridge(names, values, rhythm, self._tuning)
         return self
 
     def predict_quantiles(
@@ -105,7 +111,20 @@ class SeasonalRidge:
         return self
 
 
-def fit_ridge(names: list[str], values: Array, rhythm: Rhythm = HOURLY) -> RidgeFit:
+@dataclass(frozen=True)
+class _Own:
+    """What is each series' own.
+
+    Attributes:
+        recency: shape (series, origins), how much each origin counts; None when all count alike.
+        prior: shape (series, 1, 1), origins that the prior of its weights is worth.
+    """
+
+    recency: Array | None
+    prior: Array
+
+
+def fit_ridge(names: list[str], values: Array, rhythm: Rhythm = HOURLY, tuning: Mapping[str, Tuning] | None = None) -> RidgeFit:
     """Weights and error quantiles from `values` (series, steps), NaN where nothing was measured."""
     length, edges = values.shape[1], _edges(rhythm)
     stride = rhythm.stride(rhythm.context // _ORIGINS_IN_CONTEXT)
@@ -117,12 +136,13 @@ def fit_ridge(names: list[str], values: Array, rhythm: Rhythm = HOURLY) -> Ridge
     filled = fill_rows(values, rhythm.day)
     first = np.argmax(np.isfinite(values), axis=1)
     scale = day_rms(filled, np.array([length]), length, rhythm.day)[:, 0]
+    own = _own(names, length - origins, rhythm, tuning or {})
     for block, (start, end) in enumerate(zip((0, *edges), edges, strict=False)):
         horizon = _some_horizons(start, end, origins.size)
         target = origins[:, None] + horizon - 1
         usable = (target < length)[None] & (origins[None, :] - rhythm.shortest >= first[:, None])[:, :, None]
         usable &= np.isfinite(values[:, np.clip(target, 0, length - 1)]) & (scale > 0)[:, None, None]
-        weights[:, block], errors[:, block] = _fit_block(filled, scale, origins, horizon, usable, rhythm.day)
+        weights[:, block], errors[:, block] = _fit_block(filled, scale, origins, horizon, usable, rhythm.day, own)
     return RidgeFit(tuple(names), weights, errors)
 
 
@@ -137,11 +157,20 @@ def ridge_point(
     return moved, scale
 
 
-def _fit_block(filled: Array, scale: Array, origins: Index, horizon: Index, usable: np.ndarray, day: int) -> tuple[Array, Array]:
+def _own(names: list[str], age: Index, rhythm: Rhythm, tuning: Mapping[str, Tuning]) -> _Own:
+    half_life = half_life_days(names, tuning) * rhythm.day
+    recency = 0.5 ** (age / half_life[:, None]) if np.isfinite(half_life).any() else None
+    return _Own(recency, (_OWN_PRIOR_ORIGINS * shrinkage_odds(names, tuning))[:, None, None])
+
+
+def _fit_block(filled: Array, scale: Array, origins: Index, horizon: Index, usable: np.ndarray, day: int, own: _Own) -> tuple[Array, Array]:
     """Weights and error quantiles of one block of horizons, (series + 1, ...) each."""
     series, width = filled.shape[0], horizon.shape[1]
     parts = [slice(at, at + _SERIES_AT_ONCE) for at in range(0, series, _SERIES_AT_ONCE)]
-    trusted = usable.reshape(series, -1).astype(float)
+    trust = usable.reshape(series, -1).astype(float)
+    if own.recency is not None:
+        trust *= np.repeat(own.recency, width, axis=1)
+    trusted = trust
     weights, common = np.zeros((series, len(BASES) - 1)), np.zeros(len(BASES) - 1)
     left = np.zeros(trusted.shape)
     learnt = [_rows(filled[part], scale[part], origins, horizon, day) for part in parts]
@@ -157,17 +186,17 @@ def _fit_block(filled: Array, scale: Array, origins: Index, horizon: Index, usab
             return np.vstack([weights, common]), np.zeros((series + 1, len(QUANTILES)))
         unit = max(float(np.trace(square[some].mean(axis=0))) / len(common), 1e-9) * np.eye(len(common))
         common = np.linalg.solve(square[some].mean(axis=0) + _COMMON_PRIOR * unit, cross[some].mean(axis=0))
-        prior = (_OWN_PRIOR_ORIGINS / np.maximum(count / width, 1.0))[:, None, None] * unit
+        prior = own.prior / np.maximum(count / width, 1.0)[:, None, None] * unit
         weights = np.linalg.solve(square + prior, (cross + (prior @ common))[..., None])[..., 0]
         for part, (x, y) in zip(parts, learnt, strict=True):
             left[part] = y - np.einsum("sni,si->sn", x, weights[part])
         size = np.abs(np.where(usable.reshape(series, -1), left, np.nan))
-        trusted = usable.reshape(series, -1) * np.minimum(1.0, _HUBER * _typical(size) / np.maximum(np.abs(left), 1e-12))
+        trusted = trust * np.minimum(1.0, _HUBER * _typical(size) / np.maximum(np.abs(left), 1e-12))
     seen = np.where(usable.reshape(series, -1), left, np.nan)
     everyone = np.nanquantile(seen, _QUANTILES)
-    own = row_quantiles(seen, _QUANTILES)
-    own = np.where(np.isfinite(own), own, everyone)
-    return np.vstack([weights, common]), np.vstack([own, everyone])
+    quantiles = row_quantiles(seen, _QUANTILES) if own.recency is None else weighted_quantiles(left, trust, _QUANTILES)
+    quantiles = np.where(np.isfinite(quantiles), quantiles, everyone)
+    return np.vstack([weights, common]), np.vstack([quantiles, everyone])
 
 
 def _typical(size: Array) -> Array:

@@ -1,4 +1,4 @@
-"""AutoARIMA, AutoETS and MSTL of statsforecast, each within what an hourly series can afford."""
+"""AutoARIMA, AutoETS, MSTL, Theta and CES of statsforecast, each within what an hourly series can afford."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ __all__ = ["Statistical"]
 _STEPS_OF_DEVIATION: Final = np.array([NormalDist().inv_cdf(q) for q in QUANTILES])
 # Smooth every third or fifth hour and interpolate: a third of the time, the same decomposition to the eye.
 _JUMPS: Final = {"seasonal_jump": 3, "low_pass_jump": 3, "trend_jump": 5}
+# CES filters with a season of up to this many steps; a day of more costs seconds per series, and is decomposed.
+_LONGEST_SEASON: Final = 48
 # A level from which the standard deviation of a forecast can be read: one deviation to each side.
 _ONE_DEVIATION: Final = 100 * (2 * NormalDist().cdf(1.0) - 1)
 
@@ -29,10 +31,14 @@ class Statistical:
     """A statistical model per series, refitted on the history that a forecast is given.
 
     - `auto-arima`: AutoARIMA without season on what remains after a decomposition into day and week. With season 24 a
-      series costs two minutes, so 0.1 to 0.3 s.
+      series costs two minutes, so 0.1 to 0.3 s. Fourier terms instead of the decomposition cost three to eight times as much, and
+      were worse on five of six recordings.
     - `auto-ets`: additive error and season (a day), the better by AICc of no trend and a damped one. Multiplicative
       errors explode on zeros, an undamped trend over 72 hours.
     - `mstl`: day and week seasons repeated, and simple exponential smoothing for the rest.
+    - `theta`: the dynamic optimised theta model (Fiorucci et al. 2016) for the rest of the same decomposition. With seasons of its own it is
+      worse everywhere but on queues, and its additive ones run away.
+    - `auto-ces`: complex exponential smoothing (Svetunkov, Kourentzes and Ord 2022) with the day as its season, the best by AICc.
 
     Quantiles are normal around the mean, with the model's own deviation.
     """
@@ -68,14 +74,23 @@ class Statistical:
         return quantiles
 
     def _fitted(self, filled: Array) -> Any:
-        from statsforecast.models import MSTL, AutoARIMA, AutoETS
+        from statsforecast.models import MSTL, AutoCES, AutoETS
 
         day, week = self._rhythm.day, self._rhythm.week
         if self.name == "auto-ets":
             tried = [AutoETS(day, model="ANA").fit(filled), AutoETS(day, model="AAA", damped=True).fit(filled)]
             return min(tried, key=lambda fitted: float(fitted.model_["aicc"]))
-        rest = (
-            AutoARIMA(seasonal=False, approximation=True, max_p=2, max_q=1, max_d=1) if self.name == "auto-arima" else AutoETS(model="ANN")
-        )
+        if self.name == "auto-ces" and 1 < day <= _LONGEST_SEASON:
+            return AutoCES(day).fit(filled)
         seasons = [season for season in (day, week) if season > 1 and filled.size >= 2 * season]
-        return MSTL(seasons, trend_forecaster=rest, stl_kwargs=_JUMPS).fit(filled)
+        return MSTL(seasons, trend_forecaster=self._of_the_rest(), stl_kwargs=_JUMPS).fit(filled)
+
+    def _of_the_rest(self) -> Any:
+        """The model without season that continues what a decomposition leaves."""
+        from statsforecast.models import AutoARIMA, AutoCES, AutoETS, DynamicOptimizedTheta
+
+        if self.name == "auto-arima":
+            return AutoARIMA(seasonal=False, approximation=True, max_p=2, max_q=1, max_d=1)
+        if self.name == "theta":
+            return DynamicOptimizedTheta()
+        return AutoCES(model="N") if self.name == "auto-ces" else AutoETS(model="ANN")

@@ -5,25 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["ARMS", "DEFAULT_ARM", "TRAINING_ARMS", "Tuning", "TuningChoice"]
+__all__ = ["ARMS", "DEFAULT_ARM", "Tuning", "TuningChoice"]
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """Parameters of a forecast; every candidate takes those that it knows.
+    """Parameters of the forecasts of one series; every candidate takes those that it knows.
 
     Attributes:
-        history_days: days of history that a model is fitted on, at most.
-        half_life_days: age at which a row of the history counts half.
-        learning_rate: how far one step of learning goes: the shrinkage of a boosted tree, and the share of the newest day's error that
-            a smoothed level takes over.
-        weight_shrinkage: 0..1, how far what is estimated for one part (a series' ensemble weights, an hour of the week) is drawn
-            towards what holds for all (equal weights, the hour of the day).
+        history_days: days of history that a candidate is given, at most.
+        half_life_days: age at which a row of the history counts half; None leaves it to each candidate.
+        learning_rate: how far one step of learning goes.
+        weight_shrinkage: above 0 and below 1, how far what is estimated for one series (its ensemble weights, its regression) is drawn towards what
+            holds for all.
         changepoint_prior_scale: Prophet's flexibility of the trend.
     """
 
     history_days: int
-    half_life_days: float
+    half_life_days: float | None
     learning_rate: float
     weight_shrinkage: float
     changepoint_prior_scale: float
@@ -42,18 +41,15 @@ class TuningChoice:
     tuning: Tuning
 
 
-# The default is what the candidates do when nobody tunes them. The others differ from it in the direction that their name says; few of
-# them, because every arm must be tried before it can be dismissed.
+# What candidates do when nobody tunes them.
+_DEFAULT: Final = Tuning(history_days=90, half_life_days=None, learning_rate=0.08, weight_shrinkage=0.5, changepoint_prior_scale=0.01)
+# Few of them, because every arm must be tried before it can be dismissed; each differs from the default in something that the candidates which
+# a training takes by itself feel.
 ARMS: Final[dict[str, Tuning]] = {
-    "default": Tuning(90, 365.0, 0.08, 0.5, 0.05),
-    "settled": Tuning(180, 365.0, 0.03, 0.2, 0.01),
-    "pooled": Tuning(90, 60.0, 0.15, 0.9, 0.05),
-    "fading": Tuning(60, 14.0, 0.15, 0.5, 0.1),
-    "recent": Tuning(28, 7.0, 0.3, 0.3, 0.2),
-    "agile": Tuning(14, 3.0, 0.6, 0.7, 0.5),
+    "default": _DEFAULT,
+    "settled": replace(_DEFAULT, learning_rate=0.04, weight_shrinkage=0.8, changepoint_prior_scale=0.003),
+    "own": replace(_DEFAULT, learning_rate=0.12, weight_shrinkage=0.2, changepoint_prior_scale=0.03),
+    "fading": replace(_DEFAULT, half_life_days=7.0, changepoint_prior_scale=0.05),
+    "recent": replace(_DEFAULT, history_days=14, half_life_days=7.0, changepoint_prior_scale=0.1),
 }
 DEFAULT_ARM: Final = next(iter(ARMS))
-# What a training offers: it takes the weight shrinkage alone, and arms that differ in anything else would be one arm under two names.
-TRAINING_ARMS: Final[dict[str, Tuning]] = {
-    name: replace(ARMS[DEFAULT_ARM], weight_shrinkage=share) for name, share in {DEFAULT_ARM: 0.5, "own": 0.2, "shared": 0.8}.items()
-}

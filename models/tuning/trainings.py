@@ -19,7 +19,7 @@ from headroom.demand import hourly_demand
 from headroom.lake import Lake
 from headroom.settings import Settings
 from headroom.vocabulary import HORIZON_HOURS
-from models.tuning.arms import TRAINING_ARMS, TuningChoice
+from models.tuning.arms import TuningChoice
 from models.tuning.context import segment_contexts
 from models.tuning.reward import with_naive_pinball
 from models.tuning.store import TuningLog
@@ -75,7 +75,7 @@ def choose_for_training(url: str, history: pd.DataFrame, *, issue_time: pd.Times
     """
     contexts = segment_contexts(history, issue_time)
     with TuningLog.open(url) as log:
-        chosen = choose(log, contexts, issue_time=issue_time, frozen=frozen, arms=TRAINING_ARMS)
+        chosen = choose(log, contexts, issue_time=issue_time, frozen=frozen)
     return {series: TuningChoice(choice.arm, choice.tuning) for series, choice in chosen.items()}
 
 

@@ -23,11 +23,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.tuning.arms import ARMS
 from models.tuning.bandit import MEMORY, SegmentThompson
 from models.tuning.context import FEATURES, segment_contexts
 from models.tuning.reward import reward_of
-from tests.benchmarks.tuning_forecaster import FIRST_DAY, HORIZON_DAYS, arm_losses, daily_grid
+from tests.benchmarks.tuning_forecaster import FIRST_DAY, HORIZON_DAYS, PRESETS, arm_losses, daily_grid
 
 Array = npt.NDArray[np.float64]
 DATA_SETS = ("servers", "gpu_queues", "matches", "grid", "fleet")
@@ -64,7 +63,7 @@ def main() -> None:
     worlds = [shuffled(world, seed) for seed in range(SEEDS)]
     reordered = mean_regrets([(other, live_through(other, seed)) for seed, other in enumerate(worlds)])
     report = {
-        "arms": list(ARMS),
+        "arms": list(PRESETS),
         "seeds": SEEDS,
         "cpu_seconds_per_run": round(cpu, 1),
         "days_in_order": summary(world, recorded),
@@ -83,10 +82,10 @@ def build_world(folder: Path) -> World:
         long = pd.read_parquet(folder / f"{data_set}.parquet")
         series, values = daily_grid(long)
         losses, naive = arm_losses(values)
-        blocks.append(reward_of(losses, np.repeat(naive[:, None], len(ARMS), axis=1)))
+        blocks.append(reward_of(losses, np.repeat(naive[:, None], len(PRESETS), axis=1)))
         contexts.append(day_contexts([f"{data_set}/{name}" for name in series], values, len(naive)))
         names += [data_set] * len(series)
-    rewards = np.full((max(map(len, blocks)), len(ARMS), len(names)), np.nan)
+    rewards = np.full((max(map(len, blocks)), len(PRESETS), len(names)), np.nan)
     for data_set, block in zip(DATA_SETS, blocks, strict=True):
         rewards[: len(block), :, [name == data_set for name in names]] = block
     days = [pd.concat([part[day] for part in contexts if day < len(part)]) for day in range(len(rewards))]
@@ -125,7 +124,7 @@ def shuffled(world: World, seed: int) -> World:
 
 def live_through(world: World, seed: int) -> npt.NDArray[np.intp]:
     """The arm chosen on every issue day for every series, -1 where there is none."""
-    arms = list(ARMS)
+    arms = list(PRESETS)
     chosen = np.full((len(world.rewards), world.rewards.shape[2]), -1)
     log: list[pd.DataFrame] = []
     for day, contexts in enumerate(world.contexts):

@@ -13,8 +13,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from headroom.vocabulary import QUANTILES
-from models.tuning.arms import ARMS, Tuning
+from models.tuning.arms import Tuning
 
+# Presets that differ in what this forecaster takes, from one that forgets nothing to one that believes the last days.
+PRESETS = {
+    "default": Tuning(90, 365.0, 0.08, 0.5, 0.05),
+    "settled": Tuning(180, 365.0, 0.03, 0.2, 0.01),
+    "pooled": Tuning(90, 60.0, 0.15, 0.9, 0.05),
+    "fading": Tuning(60, 14.0, 0.15, 0.5, 0.1),
+    "recent": Tuning(28, 7.0, 0.3, 0.3, 0.2),
+    "agile": Tuning(14, 3.0, 0.6, 0.7, 0.5),
+}
 Array = npt.NDArray[np.float64]
 HORIZON_DAYS = 3
 # Days of history before the first issue day: one week to repeat, and one day more.
@@ -37,7 +46,7 @@ def arm_losses(values: Array) -> tuple[Array, Array]:
     own, naive = [], []
     for day in days:
         past, truth = values[:, :day], values[:, day : day + HORIZON_DAYS]
-        own.append([pinball(truth, forecast(past, tuning)).mean(axis=(1, 2)) for tuning in ARMS.values()])
+        own.append([pinball(truth, forecast(past, tuning)).mean(axis=(1, 2)) for tuning in PRESETS.values()])
         naive.append(np.abs(truth - past[:, -7:][:, :HORIZON_DAYS]).mean(axis=(1, 2)) / 2)
     return np.array(own), np.array(naive)
 

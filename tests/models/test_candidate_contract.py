@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from models.candidates.recurrent import Recurrent, installed
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
 from models.hourly_grid import fill_rows, grid, recent
 from models.quantile_frame import lowest, quantile_frame
+from models.tuning.arms import Tuning
 
 LEVELS = list(QUANTILE_COLUMNS)
 DAYS = 16
@@ -44,7 +46,7 @@ class UsualHour:
 EVERY = (*(name for name in CANDIDATES if name != "gru" or installed()), UsualHour.name)
 LOCAL = (*LOCAL_CANDIDATES, UsualHour.name)
 STORED = tuple(name for name in ("seasonal-ridge", "lightgbm", "exponential-smoothing", "window-ridge", "gru") if name in EVERY)
-# Those that forecast a thousand series within seconds; AutoETS, AutoARIMA, MSTL and Prophet take minutes.
+# Those that forecast a thousand series within seconds; those of statsforecast and Prophet take minutes.
 CHEAP = (
     "seasonal-naive-24",
     "seasonal-naive-168",
@@ -57,10 +59,10 @@ CHEAP = (
 )
 
 
-def made(name: str, *, seed: int = 0) -> Forecaster:
+def made(name: str, *, seed: int = 0, tuning: Mapping[str, Tuning] | None = None) -> Forecaster:
     if name == "gru":  # a fit at full length takes a quarter of a minute
         return DriverAdjusted(Recurrent(seed=seed, steps=40))
-    return UsualHour() if name == UsualHour.name else create(name, seed=seed)
+    return UsualHour() if name == UsualHour.name else create(name, seed=seed, tuning=tuning)
 
 
 def forecast(name: str, history: pd.DataFrame, *, horizon: int = 72, seed: int = 0) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def exploited(log: pd.DataFrame, segment: str, context: dict[str, float] = CALM)
 
 def test_before_any_reward_it_explores_every_arm_and_exploits_the_default() -> None:
     contexts = pd.DataFrame([CALM] * 200, index=[f"s{i}" for i in range(200)])
-    nothing = rewards({"s0": "agile"}).head(0)
+    nothing = rewards({"s0": "fading"}).head(0)
     explored = [choice.arm for choice in decide(nothing, contexts, issue_time=START)]
     assert set(explored) == set(ARMS)
     assert {choice.arm for choice in decide(nothing, contexts, issue_time=START, frozen=True)} == {DEFAULT_ARM}
@@ -70,10 +70,10 @@ def test_a_segment_may_differ_from_those_that_look_like_it() -> None:
 
 
 def test_a_new_segment_takes_what_was_best_for_like_ones() -> None:
-    best = {**{f"calm{i}": "settled" for i in range(8)}, **{f"wild{i}": "agile" for i in range(8)}}
+    best = {**{f"calm{i}": "settled" for i in range(8)}, **{f"wild{i}": "fading" for i in range(8)}}
     log = rewards(best, contexts={name: WILD if name.startswith("wild") else CALM for name in best})
     assert exploited(log, "new", CALM) == "settled"
-    assert exploited(log, "new", WILD) == "agile"
+    assert exploited(log, "new", WILD) == "fading"
 
 
 def test_a_hard_segment_says_nothing_against_its_arm() -> None:
@@ -85,13 +85,13 @@ def test_a_hard_segment_says_nothing_against_its_arm() -> None:
 
 def test_it_follows_when_the_best_arm_changes() -> None:
     before = rewards({"a": "settled", "b": "settled"}, days=80)
-    after = rewards({"a": "agile", "b": "agile"}, days=30, start=START + 80 * DAY)
+    after = rewards({"a": "fading", "b": "fading"}, days=45, start=START + 80 * DAY)
     assert exploited(before, "a") == "settled"
-    assert exploited(pd.concat([before, after], ignore_index=True), "a") == "agile"
+    assert exploited(pd.concat([before, after], ignore_index=True), "a") == "fading"
 
 
 def test_rewards_older_than_its_memory_change_nothing() -> None:
-    recent = rewards({"a": "agile"})
+    recent = rewards({"a": "fading"})
     ancient = rewards({"a": "settled"}, start=START - MEMORY - 60 * DAY)
     policies = [SegmentThompson(), SegmentThompson()]
     for policy, log in zip(policies, (recent, pd.concat([ancient, recent], ignore_index=True)), strict=True):
@@ -103,13 +103,13 @@ def test_rewards_older_than_its_memory_change_nothing() -> None:
 def test_an_arm_that_was_tried_often_is_believed_more_firmly() -> None:
     log = rewards({"a": "recent"}, days=40)
     policy = SegmentThompson()
-    policy.learn(log[log["arm"] != "agile"])
+    policy.learn(log[log["arm"] != "fading"])
     context = {"segment": "a", **CALM}
-    assert policy.belief("agile", context).sd > 1.5 * policy.belief("recent", context).sd
+    assert policy.belief("fading", context).sd > 1.5 * policy.belief("recent", context).sd
 
 
 def test_a_choice_depends_on_neither_the_company_nor_the_order_of_segments() -> None:
-    log = rewards({"a": "recent", "b": "agile"}, gap=0.02)
+    log = rewards({"a": "recent", "b": "fading"}, gap=0.02)
     contexts = pd.DataFrame([CALM] * 30, index=[f"s{i}" for i in range(30)])
 
     def arms(of: pd.DataFrame) -> dict[str, str]:
@@ -134,7 +134,7 @@ def test_the_seed_and_the_issue_time_decide_what_is_drawn() -> None:
 
 
 def test_the_reason_says_whether_it_explores() -> None:
-    log = rewards({"a": "recent"}, gap=0.2)
+    log = rewards({"a": "recent"}, gap=0.1)
     contexts = pd.DataFrame([CALM], index=["a"])
     reasons = {c.arm: c.reason for seed in range(25) for c in decide(log, contexts, issue_time=START, seed=seed)}
     assert len(reasons) > 1
@@ -149,8 +149,8 @@ def test_regret_falls_in_a_world_that_stays_as_it_is() -> None:
     contexts = pd.DataFrame([CALM] * 20 + [WILD] * 20, index=[f"s{i}" for i in range(40)])
     expected = np.full((40, len(NAMES)), -0.8)
     expected[:20, NAMES.index("settled")] += 0.2
-    expected[20:, NAMES.index("agile")] += 0.2
-    log, regret = [rewards({"a": "agile"}).head(0)], []
+    expected[20:, NAMES.index("fading")] += 0.2
+    log, regret = [rewards({"a": "fading"}).head(0)], []
     for day in range(30):
         now = START + day * DAY
         choices = decide(pd.concat(log[: max(1, day - 2)]), contexts, issue_time=now)

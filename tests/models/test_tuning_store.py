@@ -46,7 +46,7 @@ def arms(log: TuningLog, at: pd.Timestamp, **options: object) -> dict[str, str]:
     return {segment: choice.arm for segment, choice in choose(log, CONTEXTS, issue_time=at, **options).items()}
 
 
-def outcomes(log: TuningLog, issue: pd.Timestamp, *, hours: int = 72, best: str = "agile") -> pd.DataFrame:
+def outcomes(log: TuningLog, issue: pd.Timestamp, *, hours: int = 72, best: str = "fading") -> pd.DataFrame:
     """What was measured after an issue time: the best arm has half the loss of the others."""
     ds = pd.date_range(issue, periods=hours, freq="h", unit="us")
     choices = log.choices(issue).values()
@@ -152,7 +152,7 @@ def test_it_comes_to_the_best_arm(local: str) -> None:
     with TuningLog.open(local) as log:
         made = live(log, 20)
         last = [arm for day in made[-6:] for arm in day.values()]
-        assert last.count("agile") >= 0.75 * len(last)
+        assert last.count("fading") >= 0.75 * len(last)
 
 
 def test_frozen_it_exploits_and_never_learns(local: str) -> None:

@@ -13,7 +13,7 @@ from headroom.schemas import TABLES
 from headroom.vocabulary import QUANTILE_COLUMNS, split_series_ids
 from models.training import TrainingOptions, plan_training
 from models.training_plan import TrainingPlan, load_plan
-from models.tuning.arms import DEFAULT_ARM, TRAINING_ARMS
+from models.tuning.arms import ARMS, DEFAULT_ARM
 from models.tuning.store import TuningLog
 from models.tuning.trainings import GIVEN_UP, TuningReport, choose_for_training, reward_trainings
 
@@ -90,7 +90,7 @@ def test_a_plan_holds_the_choice_of_every_series_and_the_log_its_reason(world: I
     assert load_plan(planned.folder).tuning == planned.tuning
     logged = log_rows(world)
     assert dict(zip(logged["segment"], logged["arm"], strict=True)) == {name: choice.arm for name, choice in planned.tuning.items()}
-    assert planned.weight_shrinkage == {name: TRAINING_ARMS[choice.arm].weight_shrinkage for name, choice in planned.tuning.items()}
+    assert planned.weight_shrinkage == {name: ARMS[choice.arm].weight_shrinkage for name, choice in planned.tuning.items()}
 
 
 def test_planning_again_asks_for_nothing_new(world: Installation) -> None:
@@ -171,9 +171,3 @@ def test_frozen_takes_the_default_while_nothing_is_known_and_learns_nothing(worl
     again = choose_for_training(world.home.database_url, history, issue_time=ISSUE + DAY * 5, frozen=True)
     assert [choice.arm for choice in again.values()] == [DEFAULT_ARM]
     assert "after 0 rewards" in log_rows(world)["reason"].iloc[-1]
-
-
-def test_arms_differ_in_nothing_but_what_a_training_takes() -> None:
-    shrinkages = [arm.weight_shrinkage for arm in TRAINING_ARMS.values()]
-    assert len(set(shrinkages)) == len(shrinkages)
-    assert TRAINING_ARMS[DEFAULT_ARM].weight_shrinkage == 0.5

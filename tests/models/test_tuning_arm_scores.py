@@ -1,7 +1,8 @@
-"""What self-tuning is worth: the loss of every arm on windows that chose nothing, and the regret against the best fixed one."""
+"""What a training is told about its series reaches their weights, and its card says what each preset came to."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from models.ensemble import ensemble_weights
 from models.judging import floor_rows
 from models.model_card import model_card
 from models.training import TrainingOptions, backtest_shard, finish_training, plan_training
-from models.tuning.arm_losses import arm_losses, arm_summary
-from models.tuning.arms import TRAINING_ARMS, TuningChoice
+from models.tuning.arm_scores import arm_scores
+from models.tuning.arms import ARMS, Tuning, TuningChoice
 
 NAIVE = "seasonal-naive-24"
 
@@ -63,33 +64,28 @@ def test_a_shrinkage_that_is_no_share_is_refused(share: float) -> None:
         ensemble_weights(oof(FIELD), {"b": share})
 
 
-def test_regret_is_the_distance_to_the_best_arm_for_all() -> None:
-    early, late = oof(FIELD), oof(FIELD, range(2, 3))
-    losses = arm_losses(early, late, floor_rows(pd.concat([early, late]), late))
-    assert list(losses.columns) == list(TRAINING_ARMS)
-    assert losses.loc["a"].idxmin() == "own"
-    tuning = {name: TuningChoice("own" if name == "a" else "shared", TRAINING_ARMS["shared"]) for name in "abcd"}
-    table = arm_summary(losses, tuning).set_index("choice")
-    fixed = losses.mean()
-    picked = [losses.loc[name, choice.arm] for name, choice in tuning.items()]
-    assert table.loc["as tuned", "regret"] == pytest.approx(np.mean(picked) - fixed.min())
-    assert table.loc[f"{fixed.idxmin()} for all", "regret"] == pytest.approx(0.0)
-    assert table.loc["best of each series", "regret"] <= 0
-    assert table["series"].to_dict() == {
-        "as tuned": 4,
-        "default for all": 0,
-        "own for all": 1,
-        "shared for all": 3,
-        "best of each series": 4,
+def chose(**arms: str) -> dict[str, TuningChoice]:
+    return {series: TuningChoice(arm, ARMS[arm]) for series, arm in arms.items()}
+
+
+def test_an_arm_scores_what_the_series_that_chose_it_came_to() -> None:
+    late = oof(FIELD, range(2, 3))
+    floor, judged = floor_rows(late, late), late[late["candidate"] == "mstl"]
+    table = arm_scores(floor, judged, chose(a="own", b="settled", c="settled"))
+    assert table.to_dict("list") == {
+        "arm": ["settled", "own"],
+        "series": [2, 1],
+        "score": [pytest.approx(7 / 9), pytest.approx(1 / 9)],
     }
 
 
-def test_without_series_to_compare_there_is_no_table() -> None:
-    assert arm_summary(pd.DataFrame(columns=list(TRAINING_ARMS), dtype=float), {}).empty
+def test_without_choices_there_is_no_table() -> None:
+    late = oof(FIELD, range(2, 3))
+    assert arm_scores(floor_rows(late, late), late[late["candidate"] == "mstl"], {}).empty
 
 
 @pytest.mark.slow
-def test_a_tuned_training_takes_the_shrinkage_and_its_card_states_the_regret(
+def test_a_tuned_training_takes_the_shrinkage_and_its_card_states_the_presets(
     migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Installation(Path(shutil.copytree(migrated, tmp_path / "home")))
@@ -104,9 +100,11 @@ def test_a_tuned_training_takes_the_shrinkage_and_its_card_states_the_regret(
     monkeypatch.setattr("models.training.model_card", lambda *given, **named: cards.append(model_card(*given, **named)) or cards[-1])
     finish_training(made.settings, made.lake, made.home, plan.folder)
     assert "## Self-tuning" in cards[0]
-    assert "| as tuned | 3 |" in cards[0]
+    assert all(f"| {choice.arm} |" in cards[0] for choice in plan.tuning.values())
     early, _ = split_windows(pd.concat(frames), options.calibration_windows)
     tuned = ensemble_weights(early, plan.weight_shrinkage)
-    saved = pd.read_json(next(plan.folder.glob("model-*/model.json")), typ="series")["weights"]
+    facts = json.loads(next(plan.folder.glob("model-*/model.json")).read_text("utf-8"))
+    saved = facts["weights"]
+    assert {series: Tuning(**told) for series, told in facts["tuning"].items()} == plan.parameters
     for series in made.series:
         assert saved[series] == pytest.approx({name: share for name, share in tuned.loc[series].items() if share > 0})
