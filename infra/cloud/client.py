@@ -54,12 +54,15 @@ class Cloud:
         endpoint: None for Google's own; the only thing that differs for the local cloud.
         credentials: None takes the environment's; a plain http address on this machine needs none.
         timeout: seconds to wait for one operation to finish.
+        pause: seconds that the first retry of a call waits at most; doubles from there.
     """
 
-    def __init__(self, project: str, endpoint: str | None = None, credentials: Any = None, timeout: float = 600.0) -> None:
+    def __init__(
+        self, project: str, endpoint: str | None = None, credentials: Any = None, timeout: float = 600.0, pause: float = 0.5
+    ) -> None:
         self.project = project
         self.timeout = timeout
-        self._connection = Connection(project=project, endpoint=endpoint, credentials=credentials)
+        self._connection = Connection(project=project, endpoint=endpoint, credentials=credentials, pause=pause)
 
     def reservations(self, zone: str) -> list[ReservationState]:
         """Every reservation of a zone, ours or not."""

@@ -58,15 +58,17 @@ def world(
     stock: Mapping[str, Mapping[str, float]] | None = None,
     link: Mapping[str, Any] | None = LINK,
     chosen: Settings | None = None,
+    timing: Timing = TIMING,
+    pause: float = 0.5,
 ) -> Iterator[World]:
-    """Start it; `link` is the attachment that the region has, None for none."""
+    """Start it; `link` is the attachment that the region has, None for none; `pause` is the client's before its first retry."""
     seed = Seed(quotas={REGION: dict(quotas or {})}, stock=dict(stock or {}))
-    with running_cloud(folder / "cloud", PROJECT, seed=seed, timing=TIMING) as address:
+    with running_cloud(folder / "cloud", PROJECT, seed=seed, timing=timing) as address:
         opened = World(
             address=address,
             state=folder / "cloud",
             ledger=Ledger.open(f"sqlite:///{folder}/ledger.db"),
-            cloud=Cloud(PROJECT, address, timeout=30),
+            cloud=Cloud(PROJECT, address, timeout=30, pause=pause),
             settings=chosen or settings(),
         )
         if link is not None:
