@@ -1,0 +1,166 @@
+"""The command that replays recorded demand with several policies: nothing is needed but the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headroom.console import open_console
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from headroom.progress_bar import ProgressBar
+    from infra.replay.forecasts import Issued
+    from infra.replay.run import Replay
+    from infra.replay.scene import Scene
+    from models.long_frame import LongFrame
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to `app`."""
+    app.command()(replay)
+
+
+def replay(
+    source: Annotated[Path, typer.Option("--input", help="CSV or Parquet with the columns unique_id, ds, y; gaps are allowed.")],
+    output: Annotated[Path, typer.Option(help="Folder for replay.json, frontier.json, steps.parquet, replay.html.")],
+    policies: Annotated[
+        str | None, typer.Option(help="For example optimal,reactive. Default: all. Clairvoyant always runs beside them.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First step, UTC, for example 2026-06-01T00:00. Default: 7 days before the end.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="First step that is not replayed. Default: the end of the input.")] = None,
+    step: Annotated[
+        str | None, typer.Option(help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")
+    ] = None,
+    world: Annotated[
+        Path | None, typer.Option(help="YAML with prices, lead times and chances. Default: a common machine at list price.")
+    ] = None,
+    forecasts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Forecasts as issued: unique_id, cutoff, ds and quantiles. Default: the engine makes them, as it would have then."
+        ),
+    ] = None,
+    events: Annotated[Path | None, typer.Option(help="CSV or Parquet: start, end, kind, and optionally known_at and others.")] = None,
+    issue_every: Annotated[str | None, typer.Option(help="Time between two forecasts. Default: 1h, or the step if it is longer.")] = None,
+    frontier: Annotated[
+        bool, typer.Option(help="Run every policy at all its settings, for the picture of cost against unmet demand.")
+    ] = True,
+    stock_outs: Annotated[
+        float,
+        typer.Option(help="Share of the time in which nothing can be started, resumed or bought, at random per series.", min=0, max=0.5),
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same replay.", min=0)] = 0,
+) -> None:
+    """Walk the clock over recorded demand: what every policy would have cost and missed, from what was known then.
+
+    Example: headroom replay --input demo/hourly.csv --events demo/events.csv --policies optimal,reactive,static --output var/replay
+    """
+    from headroom.progress_bar import ProgressBar
+    from headroom.replay_report import write_replay
+    from infra.replay.policies import chosen_policies, needs_forecasts
+    from infra.replay.run import replay as run_replay
+    from infra.replay.run import stock_outs as random_stock_outs
+    from infra.replay.scene import scene_of
+    from infra.replay.world import read_world, terms_of
+    from models.long_frame import read_long_frame
+
+    console = open_console()
+    _check_folder(output)
+    names = [name.strip() for name in (policies or "").split(",") if name.strip()]
+    chosen, rules = chosen_policies(names), read_world(world)
+    series = read_long_frame(source, step)
+    _say(console, source, series)
+    first, last = _times(series, start, end)
+    scene, terms = scene_of(series.rows, series.step, first, last, rules), terms_of(rules, series.step)
+    with ProgressBar(console) as progress:
+        issued = _issued(series, scene, forecasts, events, issue_every, seed, progress) if needs_forecasts(chosen) else None
+        out = random_stock_outs(scene, stock_outs, rules.stock_out_hours, rules.stock_out_seed) if stock_outs else None
+        result = run_replay(scene, terms, issued, names, frontier=frontier, stock_out=out, listener=progress)
+    page = write_replay(result, output)
+    _print(console, result)
+    console.print(f"page: {page}", highlight=False, soft_wrap=True)
+
+
+def _check_folder(output: Path) -> None:
+    """Said before the long calculation, not after it."""
+    from headroom.errors import BadInputError
+
+    if output.exists() and not output.is_dir():
+        raise BadInputError(f"--output {output}: expected a folder, there is a file of this name")
+
+
+def _say(console: Console, source: Path, series: LongFrame) -> None:
+    from headroom.backtest_page.summary_words import step_words
+
+    count, rows = series.rows["unique_id"].nunique(), len(series.rows)
+    console.print(f"{source}: {count:,} series, {rows:,} rows, step {step_words(series.step)}", highlight=False, soft_wrap=True)
+    for note in series.notes:
+        console.print(f"  {note}", style="yellow", highlight=False)
+
+
+def _times(series: LongFrame, start: str | None, end: str | None) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """First step, and first step that is not replayed; UTC without a zone, on the grid of the input."""
+    import pandas as pd
+
+    first, over = series.rows["ds"].min(), series.rows["ds"].max() + series.step
+    last = _time("--to", end) if end else over
+    begin = _time("--from", start) if start else max(first + series.step, last - pd.Timedelta(days=7))
+    begin, last = (first + -(-(moment - first) // series.step) * series.step for moment in (begin, last))
+    return begin, last
+
+
+def _time(option: str, text: str) -> pd.Timestamp:
+    import pandas as pd
+
+    from headroom.errors import BadInputError
+
+    try:
+        moment = pd.Timestamp(text)
+    except ValueError as error:
+        raise BadInputError(f"{option} {text!r}: expected an ISO 8601 time, for example 2026-06-01T00:00 (UTC)") from error
+    return moment.tz_convert("UTC").tz_localize(None) if moment.tzinfo else moment
+
+
+def _issued(
+    series: LongFrame, scene: Scene, given: Path | None, events: Path | None, every: str | None, seed: int, progress: ProgressBar
+) -> Issued:
+    """The forecasts of a file, or those that the engine would have made."""
+    import pandas as pd
+
+    from infra.replay.forecasts import issued_from, read_issued
+    from models.drivers import read_events
+    from models.issued_forecasts import issue_forecasts
+    from models.long_frame import step_of
+
+    if given is not None:
+        return read_issued(given, scene)
+    gap = step_of(every) if every else max(pd.Timedelta(hours=1), scene.step)
+    stride = max(1, round(gap / scene.step))
+    # Far enough for a plan of twelve steps right before the next forecast.
+    horizon = stride + 12 + 12 * (stride > 1)
+    happenings = read_events(events) if events else None
+    made = issue_forecasts(series, list(scene.times[::stride]), horizon, events=happenings, seed=seed, progress=progress)
+    return issued_from(scene, made.series, made.issue_times, made.values)
+
+
+def _print(console: Console, result: Replay) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("policy")
+    for name in ("cost USD", "x clairvoyant", "unmet", "violated h", "short %", "over %", "starts", "regret USD"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, told in result.measured.items():
+        cells = [f"{told.cost_usd:,.0f}", f"{told.cost_over_clairvoyant:.3f}", f"{told.unmet_volume:.3%}", f"{told.violated_hours:,.0f}"]
+        cells += [f"{told.under_accuracy:.2f}", f"{told.over_accuracy:.2f}", f"{told.starts:,}", f"{told.regret_usd:,.0f}"]
+        table.add_row(name, *cells, style="bold" if name == "optimal" else None)
+    console.print(table)

@@ -1,0 +1,1 @@
+"""The page of a replay: what every policy would have cost and missed."""

@@ -1,0 +1,1 @@
+"""What a policy would have cost and missed on recorded demand, beside what people use today."""

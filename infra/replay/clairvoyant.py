@@ -1,0 +1,33 @@
+"""The plan that is told the true demand: the same program, prices, lead times and whole machines, without doubt."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from infra.replay.program_steps import step_costs, warm_cover, whole_path
+from infra.replay.scene import Array, Scene
+from infra.replay.walk import Track
+from infra.replay.world import Terms
+
+__all__ = ["foresee"]
+
+# Steps x counts of machines that are held in memory at once, as 8-byte numbers in a handful of arrays.
+_MOST_CELLS: Final = 8_000_000
+
+
+def foresee(scene: Scene, terms: Terms, *, states: Array, held: Array, times: float = 1.0) -> Track:
+    """What it would have held: no other plan of whole machines costs less, what is lost counted at the value of service times `times`."""
+    count, steps = scene.demand.shape
+    at_once = max(1, _MOST_CELLS // (steps * len(states)))
+    hot, warm = np.empty((count, steps)), np.empty((count, steps))
+    for first in range(0, count, at_once):
+        rows = slice(first, first + at_once)
+        short = np.maximum(scene.demand[rows][..., None] - states, 0.0)
+        cover = warm_cover(short, states, terms, times)
+        costs = step_costs(short, cover, states, terms, times)
+        hot[rows] = whole_path(costs, states, held[rows], terms)
+        warm[rows] = np.maximum(states[cover] - hot[rows], 0.0)
+    warm[:, : terms.warm_lead] = np.minimum(warm[:, : terms.warm_lead], np.maximum(held[:, None] - hot[:, : terms.warm_lead], 0.0))
+    return Track(hot, warm)

@@ -1,0 +1,113 @@
+"""What follows the forecast: the optimal plan, each step's critical quantile, the tiered rule; and the plan that is told the truth."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from headroom.settings_services import Policy
+from headroom.vocabulary import QUANTILES
+from infra.replay.forecasts import row_interp
+from infra.replay.policies.reactive import Reactive, machines
+from infra.replay.program_steps import first_steps, step_costs, warm_cover
+from infra.replay.scene import Array
+from infra.replay.walk import Decision, Known
+
+__all__ = ["Newsvendor", "Optimal", "Tiered", "confidence_of"]
+
+# Steps ahead that a plan looks at: what happens later does not change what is ordered now.
+_AHEAD_STEPS: Final = 12
+_HOUR: Final = 1.0
+
+
+class Optimal:
+    """The program, solved anew at every step from the newest forecast; of its plan only what must be decided now is done.
+
+    At steps shorter than an hour the plan is corrected by what was measured: held is the larger of planned and needed now.
+
+    Args:
+        value_times: the world's value of service is multiplied by it; larger buys higher quantiles.
+    """
+
+    def __init__(self, value_times: float = 1.0) -> None:
+        self._times = value_times
+        self._fallback = Reactive()
+
+    def decide(self, known: Known) -> Decision:
+        outlook = known.outlook
+        if outlook is None or outlook.quantiles.shape[1] <= known.terms.lead:
+            return self._fallback.decide(known)
+        ahead = min(_AHEAD_STEPS + known.terms.lead, outlook.quantiles.shape[1])
+        short = outlook.shortage[:, :ahead]
+        cover = warm_cover(short, outlook.states, known.terms, self._times)
+        costs = step_costs(short, cover, outlook.states, known.terms, self._times)
+        path = first_steps(costs, outlook.states, known.available, known.arriving, known.terms)
+        keep, order = path[:, 0], path[:, known.terms.lead]
+        if known.terms.step_hours < _HOUR:
+            now = machines(known.past[:, -1])
+            keep, order = np.maximum(keep, now), np.maximum(order, now)
+        reach = min(known.terms.warm_lead, ahead - 1)
+        standby = outlook.states[cover[:, [0, reach]]] - np.stack([keep, path[:, min(reach, known.terms.lead)]], axis=1)
+        return Decision(keep, order, np.maximum(standby.max(axis=1), 0.0))
+
+
+class Newsvendor:
+    """Every step for itself: hot machines up to the quantile at which one more costs what it saves; no standby, starts are free.
+
+    Args:
+        value_times: as for `Optimal`.
+    """
+
+    def __init__(self, value_times: float = 1.0) -> None:
+        self._times = value_times
+        self._fallback = Reactive()
+
+    def decide(self, known: Known) -> Decision:
+        outlook, terms = known.outlook, known.terms
+        if outlook is None or outlook.quantiles.shape[1] <= terms.lead:
+            return self._fallback.decide(known)
+        gain = -np.diff(outlook.shortage[:, : terms.lead + 1], axis=2) / np.diff(outlook.states)
+        lost = terms.value * self._times * terms.cold_loss + terms.cold * float(terms.cold_loss < 1)
+        wanted = outlook.states[(gain * lost > terms.hot).sum(axis=2)]
+        return Decision(wanted[:, 0], wanted[:, terms.lead], np.zeros(len(wanted)))
+
+
+class Tiered:
+    """The rule of `infra.policies.tiered` for machines, with the defaults of the settings: the surer the forecast, the more of the need is hot.
+
+    Args:
+        quantile: of demand that is covered, one of `headroom.vocabulary`.
+        minimum: machines hot in any case.
+    """
+
+    def __init__(self, quantile: float = 0.9, minimum: int = 1) -> None:
+        self._settings = Policy(quantile=quantile)
+        self._minimum = minimum
+        self._fallback = Reactive()
+
+    def decide(self, known: Known) -> Decision:
+        if known.outlook is None or known.outlook.quantiles.shape[1] <= known.terms.lead:
+            return self._fallback.decide(known)
+        told = known.outlook.quantiles[:, [0, known.terms.lead]]
+        needed = np.maximum(machines(told[..., _place(self._settings.quantile)]), self._minimum)
+        confidence = confidence_of(told, self._settings.tolerance)
+        share = np.maximum(machines(self._settings.medium_share * needed), self._minimum)
+        tiers = [confidence > self._settings.high_confidence, confidence > self._settings.medium_confidence]
+        hot = np.select(tiers, [needed, share], np.full_like(needed, self._minimum))
+        return Decision(hot[:, 0], hot[:, 1], (needed - hot)[:, 1])
+
+
+def confidence_of(told: Array, tolerance: float) -> Array:
+    """Chance that demand is within `tolerance` of the median, by straight lines between quantiles; shape of `told` without its last axis."""
+    flat = told.reshape(-1, told.shape[-1])
+    middle = flat[:, [_place(0.5)]]
+    levels = np.broadcast_to(np.array(QUANTILES), flat.shape)
+    reached = middle * np.array([[1 - tolerance, 1 + tolerance]])
+    chance = row_interp(reached, flat, levels)
+    chance = np.where(reached < flat[:, :1], 0.0, np.where(reached > flat[:, -1:], 1.0, chance))
+    return np.asarray(chance[:, 1] - chance[:, 0]).reshape(told.shape[:-1])
+
+
+def _place(level: float) -> int:
+    return int(np.abs(np.array(QUANTILES) - level).argmin())

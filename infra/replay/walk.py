@@ -1,0 +1,199 @@
+"""Walking the clock: at every step each policy decides from what is known then, orders arrive when their lead time is over, demand happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from infra.replay.accounting import settle
+from infra.replay.forecasts import Issued, shortage
+from infra.replay.scene import Array, Scene
+from infra.replay.world import Terms
+
+__all__ = ["Decision", "Known", "Listener", "Outlook", "ReplayPolicy", "Silent", "Track", "walk"]
+
+
+class Listener(Protocol):
+    """Hears how far a walk is; see `models.progress.Progress`."""
+
+    def start(self, total: int, what: str) -> None: ...
+
+    def advance(self, steps: int = 1, what: str = "") -> None: ...
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, total: int, what: str) -> None:
+        """Nothing is said."""
+
+    def advance(self, steps: int = 1, what: str = "") -> None:
+        """Nothing is said."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """The newest forecast, from the present step on; shared by all policies of a step.
+
+    Attributes:
+        quantiles: shape (S, n, Q), machines.
+        issued: which forecast it is, counted from 0.
+        states: shape (N,), machine counts that a plan may choose from.
+    """
+
+    quantiles: Array
+    issued: int
+    states: Array
+
+    @cached_property
+    def shortage(self) -> Array:
+        """Shape (S, n, N): expected demand above each count of machines."""
+        return shortage(self.quantiles, self.states)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a policy sees at the start of a step; nothing of the step itself.
+
+    Attributes:
+        at: the step's number, from 0.
+        day: steps in a day.
+        past: shape (S, H + at), machines that were needed, up to the step before.
+        outlook: the newest forecast; None when there is none.
+        available: shape (S,), hot machines that are there now.
+        arriving: shape (lead, S), hot machines that come with each of the next steps.
+        terms: prices and lead times.
+    """
+
+    at: int
+    day: int
+    past: Array
+    outlook: Outlook | None
+    available: Array
+    arriving: Array
+    terms: Terms
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """Whole machines, each of shape (S,).
+
+    Attributes:
+        keep: hot in this step; what is there beyond it is suspended while `warm` asks for it, and released.
+        ahead: hot in the step that an order of now reaches.
+        warm: standby machines, now and in the step that an order of now reaches.
+    """
+
+    keep: Array
+    ahead: Array
+    warm: Array
+
+
+class ReplayPolicy(Protocol):
+    """Decides for all series at once, from what `Known` says."""
+
+    def decide(self, known: Known) -> Decision: ...
+
+
+@dataclass(eq=False)
+class Track:
+    """What a policy held: shape (S, T) each."""
+
+    hot: Array
+    warm: Array
+
+
+@dataclass(eq=False)
+class _State:
+    """What one policy has and has ordered."""
+
+    hot: Array
+    warm: Array
+    back: Array
+    orders: Array
+    warm_orders: Array
+    track: Track = field(repr=False)
+
+
+def walk(
+    scene: Scene,
+    terms: Terms,
+    forecasts: Issued | None,
+    policies: Mapping[str, ReplayPolicy],
+    *,
+    states: Array,
+    held: Array,
+    stock_out: npt.NDArray[np.bool_] | None = None,
+    listener: Listener | None = None,
+) -> dict[str, Track]:
+    """What every policy held at every step.
+
+    Machines that were resumed or bought in a step run on into the next, where the policy may keep them. In a stock-out no order is filled.
+
+    Args:
+        states: shape (N,), counts of machines that plans choose from.
+        held: shape (S,), hot machines at the start.
+        stock_out: shape (S, T); None without any.
+    """
+    told = listener or Silent()
+    count, steps = scene.demand.shape
+    told.start(steps, "replay")
+    every = np.concatenate([scene.history, scene.demand], axis=1)
+    past = scene.history.shape[1]
+    running = {name: _begin(count, steps, held, terms) for name in policies}
+    for at in range(steps):
+        outlook = _outlook(forecasts, at, states)
+        out = None if stock_out is None else stock_out[:, at].astype(float)
+        for name, policy in policies.items():
+            _step(policy, running[name], _Moment(at, scene.day, every[:, : past + at], outlook, scene.demand[:, at], out), terms)
+        told.advance(1)
+    return {name: state.track for name, state in running.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Moment:
+    at: int
+    day: int
+    past: Array
+    outlook: Outlook | None
+    demand: Array
+    stock_out: Array | None
+
+
+def _begin(count: int, steps: int, held: Array, terms: Terms) -> _State:
+    track = Track(np.zeros((count, steps)), np.zeros((count, steps)))
+    zero = np.zeros(count)
+    return _State(held.copy(), zero, zero, np.zeros((terms.lead, count)), np.zeros((terms.warm_lead, count)), track)
+
+
+def _outlook(forecasts: Issued | None, at: int, states: Array) -> Outlook | None:
+    quantiles = None if forecasts is None else forecasts.newest(at)
+    if forecasts is None or quantiles is None:
+        return None
+    return Outlook(quantiles, int(np.searchsorted(forecasts.at, at, side="right")) - 1, states)
+
+
+def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) -> None:
+    """Arrivals, decision, demand."""
+    there = 1.0 if moment.stock_out is None else 1.0 - moment.stock_out
+    available = state.hot + state.back + state.orders[0] * there
+    standby = state.warm + state.warm_orders[0] * there
+    arriving = np.concatenate([state.orders[1:], np.zeros_like(state.orders[:1])])
+    warm_arriving = np.concatenate([state.warm_orders[1:], np.zeros_like(state.warm_orders[:1])])
+    known = Known(moment.at, moment.day, moment.past, moment.outlook, available, arriving, terms)
+    decision = policy.decide(known)
+    hot = np.minimum(available, np.maximum(decision.keep, terms.minimum))
+    warm = np.minimum(standby + (available - hot), decision.warm)
+    arriving[-1] = np.maximum(np.maximum(decision.ahead, terms.minimum) - hot - arriving.sum(axis=0), 0.0)
+    warm_arriving[-1] = np.maximum(decision.warm - warm - warm_arriving.sum(axis=0), 0.0)
+    used = settle(moment.demand, hot, warm, terms, moment.stock_out)
+    resumed = np.ceil(used.resumed - 1e-9)
+    state.hot, state.back = hot, resumed + np.ceil(used.bought - 1e-9)
+    state.warm = np.maximum(warm - resumed, 0.0)
+    state.orders, state.warm_orders = arriving, warm_arriving
+    state.track.hot[:, moment.at], state.track.warm[:, moment.at] = hot, warm

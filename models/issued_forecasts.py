@@ -1,0 +1,151 @@
+"""Forecasts as they would have been issued: at every issue time of a replay, from the history up to then and the events known by then.
+
+Models are fitted at the first issue time and again whenever `refit_every` has passed; in between they forecast without a refit, as the
+loop does between two trainings. A fit learns in two steps, both before its moment: the candidates are fitted a tenth of the time earlier
+(`_HELD_OUT` days) and forecast from cutoffs since then as they will be used, a while after their fit; these rows give the weights of the
+ensemble and its calibration, cutoffs in turn (`models.backtest.split_windows`). Then they are fitted again on everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from headroom.errors import BadInputError
+from headroom.vocabulary import QUANTILE_COLUMNS
+from models.anomaly_doubt import believed, with_doubts
+from models.backtest import split_windows
+from models.calibration import Calibration, fit_calibration
+from models.candidates import NAIVES, create
+from models.demand_model import DemandModel
+from models.engine_clock import engine_clock
+from models.ensemble import blend, ensemble_weights
+from models.forecaster import SeriesCalendar
+from models.hourly_grid import recent, unservable
+from models.long_frame import LongFrame
+from models.progress import Progress, SilentProgress
+from models.rhythm import Rhythm, hours_ahead
+from models.visible_events import events_known_at
+
+__all__ = ["READY", "IssuedQuantiles", "issue_forecasts"]
+
+# Candidates that forecast without a refit; the others would be fitted at every issue time.
+READY: Final = (*NAIVES, "seasonal-ridge", "exponential-smoothing", "lightgbm")
+_WEEK: Final = pd.Timedelta(days=7)
+_HELD_OUT: Final = pd.Timedelta(days=9)
+_CUTOFFS: Final = 16
+
+
+@dataclass(frozen=True, eq=False)
+class IssuedQuantiles:
+    """Attributes:
+    series: their ids, sorted.
+    issue_times: UTC without a zone.
+    values: shape (issue times, series, horizon, quantiles of `headroom.vocabulary`), `float32`; NaN where a series could not be forecast.
+        The first step ahead is the one that begins at the issue time.
+    """
+
+    series: list[str]
+    issue_times: list[pd.Timestamp]
+    values: npt.NDArray[np.float32]
+
+
+def issue_forecasts(
+    series: LongFrame,
+    issue_times: Sequence[pd.Timestamp],
+    horizon: int,
+    *,
+    events: pd.DataFrame | None = None,
+    candidates: Sequence[str] = READY,
+    refit_every: pd.Timedelta = _WEEK,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> IssuedQuantiles:
+    """Forecast `horizon` steps at every issue time; what lies after an issue time changes nothing in its forecast.
+
+    Args:
+        issue_times: on the grid of the series, UTC without a zone, ascending.
+        events: see `models.drivers.read_events`.
+        candidates: among those that forecast without a refit; the naives always take part.
+
+    Raises:
+        BadInputError: for a candidate that must be refitted, or when no series has the history for a fit at the first issue time.
+    """
+    if unknown := sorted(set(candidates) - set(READY)):
+        raise BadInputError(f"candidate {unknown[0]!r} cannot forecast without a refit; a replay takes {', '.join(READY)}")
+    names = [name for name in READY if name in {*candidates, *NAIVES}]
+    listener = progress or SilentProgress()
+    told = engine_clock(series, horizon, events).events
+    own = series.rows.assign(ds=series.rows["ds"].dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
+    history = with_doubts(own, told, step=series.step)
+    calendar = SeriesCalendar(rhythm=Rhythm(series.step, horizon))
+    ids = sorted(str(name) for name in history["unique_id"].unique())
+    values = np.full((len(issue_times), len(ids), horizon, len(QUANTILE_COLUMNS)), np.nan, dtype=np.float32)
+    listener.start(len(issue_times), "forecasts")
+    model, fitted_at = None, None
+    context = calendar.rhythm.context * calendar.rhythm.step
+    for number, moment in enumerate(_utc(issue_times)):
+        if model is None or fitted_at is None or moment - fitted_at >= refit_every:
+            model, fitted_at = _fit(history, told, calendar, names, moment, seed), moment
+        known = believed(history[history["ds"] >= moment - context], moment)
+        rows = model.predict(known, told, moment, horizon, refit=False)
+        at = np.searchsorted(np.array(ids, dtype=object), rows["unique_id"].to_numpy(dtype=object)[::horizon])
+        values[number, at] = rows[list(QUANTILE_COLUMNS)].to_numpy(dtype=np.float32).reshape(-1, horizon, len(QUANTILE_COLUMNS))
+        listener.advance(1)
+    return IssuedQuantiles(ids, list(issue_times), values)
+
+
+def _utc(times: Sequence[pd.Timestamp]) -> list[pd.Timestamp]:
+    return [moment.tz_localize("UTC").as_unit("us") for moment in times]
+
+
+def _fit(
+    history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar, names: Sequence[str], moment: pd.Timestamp, seed: int
+) -> DemandModel:
+    """Weights and calibration from forecasts made as a replay makes them, then a fit on everything before `moment`."""
+    seen = believed(history, moment)
+    served = sorted(set(seen["unique_id"].unique()) - set(unservable(seen, moment, calendar.rhythm)))
+    if not served:
+        days = calendar.rhythm.shortest * calendar.rhythm.step / pd.Timedelta(days=1)
+        raise BadInputError(f"no series has {days:g} days of history before {moment.tz_localize(None)}; choose a later --from")
+    oof = _held_out(history, events, calendar, names, moment, seed)
+    weights: dict[str, dict[str, float]] = {name: {NAIVES[0]: 1.0} for name in served}
+    calibration = Calibration.none()
+    cutoffs = len(oof["cutoff"].unique())
+    if cutoffs > 1:
+        early, late = split_windows(oof, cutoffs // 2)
+        mix = ensemble_weights(early)
+        weights |= {str(name): {str(c): float(w) for c, w in row.items() if w > 0} for name, row in mix.iterrows() if name in weights}
+        calibration = fit_calibration(blend(late[late["unique_id"].isin(mix.index)], mix))
+    return DemandModel.fit(seen, events, calendar, weights=weights, calibration=calibration, issue_time=moment, seed=seed)
+
+
+def _held_out(
+    history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar, names: Sequence[str], moment: pd.Timestamp, seed: int
+) -> pd.DataFrame:
+    """Out-of-fold rows of candidates fitted `_HELD_OUT` before `moment`, at cutoffs between; empty when the history is too short for it."""
+    rhythm, truth = calendar.rhythm, history[["unique_id", "ds", "y"]]
+    fitted_at = moment - _HELD_OUT
+    learnt = believed(history, fitted_at)
+    learnt = learnt[~learnt["unique_id"].isin(list(unservable(learnt, fitted_at, rhythm)))]
+    if learnt.empty:
+        return pd.DataFrame({"cutoff": pd.Series(dtype="datetime64[us, UTC]")})
+    fitted = {name: create(name, seed=seed).fit(learnt, events_known_at(events, fitted_at), calendar) for name in names}
+    room = int((moment - fitted_at) / rhythm.step) - rhythm.horizon
+    stride = rhythm.stride(max(1, room // _CUTOFFS))
+    parts = []
+    for back in range(0, room + 1, stride):
+        cutoff = moment - (rhythm.horizon + back) * rhythm.step
+        known, shown = believed(history, cutoff), events_known_at(events, cutoff)
+        known = known[known["unique_id"].isin(learnt["unique_id"].unique())]
+        known = recent(known[~known["unique_id"].isin(list(unservable(known, cutoff, rhythm)))], cutoff, rhythm)
+        for name, forecaster in fitted.items():
+            rows = forecaster.predict_quantiles(known, shown, cutoff, rhythm.horizon)
+            rows = rows.merge(truth, on=["unique_id", "ds"], how="inner")
+            parts.append(rows.assign(candidate=name, cutoff=cutoff, horizon=hours_ahead(rows["ds"], cutoff, rhythm), seconds=0.0))
+    return pd.concat(parts, ignore_index=True)
