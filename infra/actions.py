@@ -59,6 +59,13 @@ class Action:
         """Whether a smaller amount may be asked for when this much is refused."""
         return self.amount > 0 and self.kind != "attachment"
 
+    @property
+    def releases(self) -> bool:
+        """Whether it asks for fewer machines than there are: no refusal of anything else may stand in its way."""
+        if self.kind == "reservation":
+            return self.verb == "delete" or (self.verb == "resize" and self.wanted["count"] < self.held)
+        return self.verb == "scale" and bool(self.wanted["running"] < self.held)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -18,14 +18,15 @@ from infra.targets import BandwidthTarget, MachineTarget, StorageTarget, Target
 __all__ = ["diff"]
 
 # What frees quota and stock goes before what needs it, of whatever service.
-_PHASES: Final = ("prepare", "release", "grow", "run")
+_PHASES: Final = ("grow", "run")
 
 
 def diff(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact], *, issue_time: pd.Timestamp, region: str) -> list[Action]:
     """The writing calls to make, in order; empty when the cloud already holds what can be held.
 
-    Order: what must exist first (templates, groups); then releases (a group before the reservation that it uses); then
-    reservations, the most critical service first; then the machines that run in them; then bandwidth and storage.
+    Order: what must exist first (templates, groups); then releases (groups first, so that machines of all services leave at the
+    same time; then the reservations that they used, the dearest first); then reservations, the most critical service first;
+    then the machines that run in them; then bandwidth and storage.
 
     Args:
         facts: what this issue time has learnt; an amount that was refused for lack of quota or stock is not asked for again.
@@ -38,7 +39,9 @@ def diff(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact], *
         part = machine_actions(machine, observed, refused, issue_time=issue_time, region=region)
         phased.append(part.without_growth() if searching else part)
         searching |= part.searching  # scarce machines are for the more critical services first
-    ordered = stale_reservations(machines, observed, region=region)
+    stale = stale_reservations(machines, observed, region=region)
+    releases = sorted([*stale, *(action for part in phased for action in part.release)], key=_dearest_first)
+    ordered = [action for part in phased for action in part.prepare] + releases
     ordered += [action for phase in _PHASES for part in phased for action in getattr(part, phase)]
     for target in targets:
         if isinstance(target, BandwidthTarget):
@@ -46,3 +49,7 @@ def diff(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact], *
         elif isinstance(target, StorageTarget):
             ordered += storage_actions(target, observed, refused, region=region)
     return ordered
+
+
+def _dearest_first(action: Action) -> tuple[bool, float]:
+    return action.kind == "reservation", action.usd_per_hour

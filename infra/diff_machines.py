@@ -18,6 +18,7 @@ from infra.ledger import Fact
 from infra.names import PREFIX
 from infra.observed import Observed
 from infra.placement import next_try, place
+from infra.prices import list_prices
 from infra.targets import MachineTarget
 
 __all__ = ["MachineActions", "Refused", "machine_actions", "stale_reservations"]
@@ -57,9 +58,10 @@ def machine_actions(
     limits = {zone: fact for zone in target.zones if (fact := refused.get((target.reservation, "reservation", zone))) is not None}
     group = observed.groups.get(target.group)
     now = group.running if group else 0
-    leaving = group is not None and (target.hot < now or not group.stable)  # machines are about to leave their reservation
+    leaving = group is not None and (target.hot < now or group.draining)  # machines are about to leave their reservation
     in_use = {} if leaving else {zone: r.in_use for zone, r in held.items()}
-    placement = place(target.hot, target.zones, {zone: r.count for zone, r in held.items()}, limits, in_use)
+    counts = {zone: r.count for zone, r in held.items()}
+    placement = place(target.hot, target.zones, counts, limits, in_use, order=target.order)
     running = _within(min(target.hot, sum(placement.counts.values())), now, refused.get((target.group, "running", "")))
 
     release = [_scale(target, region, now, running)] if running < now else []
@@ -184,6 +186,8 @@ def _reserve(target: MachineTarget, region: str, zone: str, there: ReservationSt
 
 
 def _shrink(target: MachineTarget, region: str, there: ReservationState, count: int) -> Action:
+    same = there.machine_type == target.machine_type
+    usd = target.hot_usd if same else list_prices().hot_usd_per_hour(there.machine_type, region)
     return Action(
         verb="resize" if count else "delete",
         kind="reservation",
@@ -194,7 +198,7 @@ def _shrink(target: MachineTarget, region: str, there: ReservationState, count: 
         description=f"{there.zone}: release {there.count - count} of {there.count} {there.machine_type} of {target.service}",
         wanted={"count": count},
         observed={"count": there.count, "in_use": there.in_use, "group": target.group},
-        usd_per_hour=(count - there.count) * target.hot_usd,
+        usd_per_hour=(count - there.count) * usd,
         machine_type=there.machine_type,
     )
 

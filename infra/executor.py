@@ -152,7 +152,7 @@ class Executor:
     def _settled(self, action: Action) -> bool:
         """Whether a release may go ahead: a reservation cannot shrink below the machines that use it.
 
-        Waits while the group still lets machines go; when it has settled and they are elsewhere, the next look decides anew.
+        Waits while the group lets machines go; when none leaves any more and some are still there, the next look decides anew.
         """
         if action.kind != "reservation" or action.verb not in ("resize", "delete") or action.wanted["count"] >= action.held:
             return True
@@ -162,7 +162,7 @@ class Executor:
             if there is None or there.in_use <= action.wanted["count"]:
                 return True
             group = self.cloud.group(action.region, action.observed["group"])
-            if group is None or group.stable or time.monotonic() >= end:
+            if group is None or not group.draining or time.monotonic() >= end:
                 _LOG.info("%d machines still use it, looking again: %s", there.in_use, action.description)
                 return False
             time.sleep(_SETTLE_PAUSE_SECONDS)

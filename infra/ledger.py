@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, delete, func, ins
 from infra.actions import Action, intent_of, request_id_of
 from infra.ledger_tables import actions, create_tables, facts, holdings, open_engine, unmet
 
-__all__ = ["Entry", "Fact", "Holding", "Ledger", "Unmet"]
+__all__ = ["Entry", "Fact", "Holding", "Ledger", "Refusal", "Unmet"]
 
 _UNFINISHED: Final = ("planned", "sent")
 
@@ -62,6 +62,16 @@ class Fact:
     got: float = 0.0
     machine_type: str = ""
     hint: float | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """When and where the cloud refused what."""
+
+    issue_time: pd.Timestamp
+    zone: str
+    machine_type: str
+    code: str
 
 
 @dataclass(frozen=True)
@@ -198,6 +208,13 @@ class Ledger:
         query = select(facts).where(facts.c.region == region, facts.c.issue_time == issue_time).order_by(facts.c.id)
         with self.engine.begin() as connection:
             return [_fact(row) for row in connection.execute(query).mappings()]
+
+    def refusals(self, region: str, *, start: pd.Timestamp, end: pd.Timestamp) -> list[Refusal]:
+        """The refusals of the issue times from `start` and before `end`, oldest first."""
+        columns = [facts.c[name] for name in Refusal.__dataclass_fields__]
+        query = select(*columns).where(facts.c.region == region, facts.c.issue_time >= start, facts.c.issue_time < end)
+        with self.engine.begin() as connection:
+            return [Refusal(**row) for row in connection.execute(query.order_by(facts.c.issue_time, facts.c.id)).mappings()]
 
     def _move(self, entry: Entry, **values: object) -> Entry:
         with self.engine.begin() as connection:

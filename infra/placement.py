@@ -20,24 +20,31 @@ class Placement:
 
 
 def place(
-    wanted: int, zones: Sequence[str], held: Mapping[str, int], refused: Mapping[str, Fact], in_use: Mapping[str, int] | None = None
+    wanted: int,
+    zones: Sequence[str],
+    held: Mapping[str, int],
+    refused: Mapping[str, Fact],
+    in_use: Mapping[str, int] | None = None,
+    *,
+    order: Sequence[str] = (),
 ) -> Placement:
     """Spread `wanted` machines over zones, moving none that are held.
 
-    Growth goes to the first zone that has not refused it; shrinking empties the last zone first. In a zone that refused,
-    the largest number that fits is searched for, one try per call, before the next zone is asked.
+    Growth goes to the first zone that has not refused it; shrinking empties the last zone first, and nowhere goes below what
+    is in use. In a zone that refused, the largest number that fits is searched for, one try per call, before the next is asked.
 
     Args:
         zones: in order of preference.
         held: zone -> machines reserved now.
         refused: zone -> what it refused at this issue time.
         in_use: zone -> machines that cannot be released.
+        order: zones in the order in which growth asks them; default that of preference.
     """
     counts = {zone: held.get(zone, 0) for zone in zones}
     missing = wanted - sum(counts.values())
     if missing <= 0:
         return Placement(_shrunk(-missing, counts, in_use or {}), searching=False)
-    for zone in zones:
+    for zone in order or zones:
         fact = refused.get(zone)
         if fact is None or counts[zone] + missing < fact.asked:
             return Placement({**counts, zone: counts[zone] + missing}, searching=False)

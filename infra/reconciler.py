@@ -19,6 +19,7 @@ from infra.holdings import failure_facts, held_amount, holdings_of, unmet_of
 from infra.ledger import Entry, Fact, Holding, Ledger, Unmet
 from infra.observed import Observed, observe, with_failures
 from infra.refusals import is_limit
+from infra.stockouts import with_memory
 from infra.targets import BandwidthTarget, Target, desired_state
 
 __all__ = ["ReconcileReport", "desired_state", "diff", "reconcile"]
@@ -79,7 +80,8 @@ def reconcile(
         CloudRefusedError: when the project may not call the API at all; single refusals become facts.
         UnavailableError: when the cloud does not answer; run again.
     """
-    targets = desired_state(settings, plan, issue_time=issue_time, region=region)
+    wished = desired_state(settings, plan, issue_time=issue_time, region=region)
+    targets = with_memory(wished, ledger, region=region, issue_time=issue_time)
     zones = settings.regions[region].zones
     if dry_run:
         observed = observe(cloud, targets, region=region, zones=zones)
@@ -115,13 +117,13 @@ def _converge(executor: Executor, targets: Sequence[Target], zones: Sequence[str
 def _round(executor: Executor, wanted: Sequence[Action], hopeless: set[tuple[str, str, str, str]]) -> list[Entry]:
     """One pass over the diff. After a failure, or a race lost to somebody else, the rest of that service waits for the next look.
 
-    After a refused reservation everything waits: what follows is less critical and must not take what a smaller try may get.
+    Only releases do not wait: what cannot be made must not keep what is not needed. After a refused reservation everything waits: what follows is less critical and must not take what a smaller try may get.
     """
     entries: list[Entry] = []
     waiting: set[str] = set()
     for action in wanted:
         key = (action.kind, action.verb, action.name, action.zone)
-        if action.service in waiting:
+        if action.service in waiting and not action.releases:
             continue
         entry = None if key in hopeless else executor.act(action)
         if entry is None:

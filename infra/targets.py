@@ -65,6 +65,7 @@ class MachineTarget:
         outlast_hours: a reservation that lapses earlier than this after the issue time is extended ...
         keep_hours: ... to lapse this long after the issue time.
         hot_usd, warm_usd: USD per machine and hour.
+        order: the zones in the order in which more machines are asked for; empty for that of preference.
     """
 
     service: str
@@ -78,6 +79,7 @@ class MachineTarget:
     keep_hours: float
     hot_usd: float
     warm_usd: float
+    order: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:

@@ -51,7 +51,10 @@ class ReservationState:
 
 @dataclass(frozen=True)
 class GroupState:
-    """A regional instance group: its targets, not the machines that exist at this moment."""
+    """A regional instance group: its targets, not the machines that exist at this moment.
+
+    `draining` while machines are on their way out. A group that only waits for machines that it cannot get is not draining.
+    """
 
     region: str
     name: str
@@ -61,6 +64,7 @@ class GroupState:
     stopped: int
     standby_mode: str
     stable: bool
+    draining: bool = False
 
     @classmethod
     def read(cls, region: str, message: Any) -> GroupState:
@@ -73,6 +77,7 @@ class GroupState:
             stopped=int(message.target_stopped_size),
             standby_mode=message.standby_policy.mode,
             stable=bool(message.status.is_stable),
+            draining=not message.status.is_stable and _machines_leave(message.current_actions),
         )
 
 
@@ -149,6 +154,13 @@ class MachineShape:
 
     vcpus: int
     memory_gib: float
+
+
+def _machines_leave(actions: Any) -> bool:
+    """Whether machines go, or an unsettled group does not say what it is about (it has not begun yet)."""
+    going = actions.abandoning + actions.deleting + actions.stopping + actions.suspending
+    coming = actions.creating + actions.creating_without_retries + actions.recreating + actions.resuming + actions.starting
+    return bool(going or not coming)
 
 
 def last_part(url: str) -> str:

@@ -24,7 +24,7 @@ def load_books(store: Store, catalog: Catalog) -> Books:
             region = catalog.zones.get(place, place)
             amounts += [(region, metric, amount) for metric, amount in claim.amounts.items()]
     running = store.db.execute(
-        "SELECT zone, machine_type, affinity, count(*) FROM machines WHERE state IN ('BOOTING', 'RESUMING', 'RUNNING') GROUP BY 1, 2, 3"
+        "SELECT zone, machine_type, affinity, count(*) FROM machines WHERE state IN ('BOOTING', 'RESUMING', 'RUNNING', 'LEAVING') GROUP BY 1, 2, 3"
     )
     machines = tuple(Machines(*row) for row in running)
     every = store.db.execute("SELECT zone, count(*) FROM machines WHERE state != 'WAITING' GROUP BY 1")

@@ -167,6 +167,8 @@ def _present(call: Call, row: Row) -> Body:
 def _action(vm: vms.Vm) -> str:
     if vm.stable:
         return "NONE"
+    if vm.state == "LEAVING":
+        return "DELETING"
     if vm.state in {"WAITING", "BOOTING"}:
         return "CREATING"
     if vm.target == "SUSPENDED":  # it was suspended for too long, and is stopped now
@@ -175,7 +177,14 @@ def _action(vm: vms.Vm) -> str:
 
 
 def _managed_instance(call: Call, group: Row, vm: vms.Vm) -> Body:
-    statuses = {"BOOTING": "STAGING", "RESUMING": "STAGING", "RUNNING": "RUNNING", "SUSPENDED": "SUSPENDED", "STOPPED": "TERMINATED"}
+    statuses = {
+        "BOOTING": "STAGING",
+        "RESUMING": "STAGING",
+        "RUNNING": "RUNNING",
+        "SUSPENDED": "SUSPENDED",
+        "STOPPED": "TERMINATED",
+        "LEAVING": "STOPPING",
+    }
     body: Body = {
         "id": str(vm.id),
         "name": vm.name,

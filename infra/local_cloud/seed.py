@@ -35,12 +35,14 @@ class Timing:
         pending: how long an operation is PENDING before it is RUNNING.
         boot: from the moment a VM gets its machine until it runs.
         resume: the same for a suspended or stopped VM.
+        leave: from the moment a VM is told to go until it has left its machine.
     """
 
     operation: float = 0.1
     pending: float = 0.0
     boot: float = 1.0
     resume: float = 0.5
+    leave: float = 0.0
 
 
 @dataclass(frozen=True)

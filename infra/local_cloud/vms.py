@@ -3,7 +3,7 @@
 A VM is WAITING until quota and stock have a place for it, then BOOTING, then what it is for: RUNNING, SUSPENDED or STOPPED
 (a VM for the standby pool boots once, so it needs a machine while it does). A standby VM that is wanted for running is
 RESUMING once there is a place for it. What finds no place is tried again at every later request, so capacity that becomes
-free is taken up. A deletion takes no time.
+free is taken up. A VM that must go is LEAVING, and holds its machine, until the time for that is over.
 
 At most as many VMs of a zone resume at the same time as its stock of `resuming` says. What is suspended for 60 days is
 stopped. A spot VM that is preempted is WAITING again.
@@ -66,6 +66,7 @@ def mature(store: Store, now: float) -> None:
         (_LONGEST_SUSPENSION, now),
     )
     store.db.execute("UPDATE machines SET state = 'STOPPED', ready_at = NULL WHERE state = 'SUSPENDED' AND ready_at <= ?", (now,))
+    store.db.execute("DELETE FROM machines WHERE state = 'LEAVING' AND ready_at <= ?", (now,))
 
 
 def preempt(store: Store, zone: str, count: int) -> list[Vm]:
@@ -96,8 +97,8 @@ def align(call: Call, group: Row, *, zones: Sequence[str], machine_type: str, af
     for target in ("SUSPENDED", "STOPPED"):
         have[target] = [vm for vm in have[target] if vm not in woken]
     surplus = [vm for target, vms in have.items() for vm in _expendable(vms, len(vms) - wanted[target])]
-    _execute(call.store, "DELETE FROM machines WHERE id = ?", surplus)
-    crowd = Counter(vm.zone for vm in present if vm not in surplus)
+    _dismiss(call, surplus)
+    crowd = Counter(vm.zone for vm in present if vm not in surplus and vm.state != "LEAVING")
     unused = _unused(call, group, machine_type, affinity)
     for target, number in wanted.items():
         for _ in range(number - len(have[target])):
@@ -196,6 +197,14 @@ def _woken(have: dict[str, list[Vm]], wanted: dict[str, int], *, pooled: bool) -
 
 def _expendable(vms: list[Vm], number: int) -> list[Vm]:
     return sorted(vms, key=lambda vm: (_EXPENDABLE[vm.state], -vm.id))[: max(0, number)]
+
+
+def _dismiss(call: Call, surplus: Sequence[Vm]) -> None:
+    """VMs on a machine take the time that leaving takes; the others go at once."""
+    on_machine = [vm for vm in surplus if vm.state in ("BOOTING", "RESUMING", "RUNNING") and call.cloud.timing.leave > 0]
+    values = [(call.now + call.cloud.timing.leave, vm.id) for vm in on_machine]
+    call.store.db.executemany("UPDATE machines SET target = 'DELETED', state = 'LEAVING', ready_at = ? WHERE id = ?", values)
+    _execute(call.store, "DELETE FROM machines WHERE id = ?", [vm for vm in surplus if vm not in on_machine])
 
 
 def _vms(store: Store, where: str, values: tuple[Any, ...]) -> list[Vm]:

@@ -9,7 +9,7 @@ from fault_walk import Walk
 
 from infra.local_cloud import Timing
 
-TIMING = Timing(operation=0.0, boot=3.0, resume=1.0)
+TIMING = Timing(operation=0.0, boot=3.0, resume=1.0, leave=1.0)
 
 
 def walk(folder: Path, *, seed: int, steps: int) -> Walk:
