@@ -13,7 +13,7 @@ hours. The three add up, none is negative: the expected cost is convex in the th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -46,6 +46,10 @@ class Coverage:
     weight: FloatArray
     worst_usd: float
     single: BoolArray
+
+    def at(self, places: IntArray) -> Coverage:
+        """The demand of some places; `size` and `worst_usd` stay."""
+        return replace(self, need=self.need[places], weight=self.weight[:, places], single=self.single[places])
 
 
 def coverage_of(problem: Problem) -> Coverage:

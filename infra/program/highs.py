@@ -14,6 +14,8 @@ from infra.program.problem import FloatArray, IntArray
 __all__ = ["InfeasibleProgramError", "LinearSolution", "Solver", "SolverFailedError"]
 
 _THREADS: Final = 1
+_GAP: Final = 1e-4
+_SECONDS: Final = 60.0
 
 
 class InfeasibleProgramError(Exception):
@@ -99,6 +101,25 @@ class Solver:
             iterations=int(iterations),
             seconds=time.perf_counter() - begin,
         )
+
+    def solve_whole(self, columns: IntArray) -> FloatArray:
+        """Values of all columns at the best point at which `columns` are whole, to the gap and time of `_GAP` and `_SECONDS`.
+
+        Raises:
+            SolverFailedError: when none was found.
+        """
+        import highspy
+
+        kinds = np.full(columns.size, int(highspy.HighsVarType.kInteger), dtype=np.uint8)
+        _check(self._highs.changeColsIntegrality(columns.size, columns.astype(np.int32), kinds), "changeColsIntegrality")
+        self._option("mip_rel_gap", _GAP)
+        self._option("time_limit", _SECONDS)
+        _check(self._highs.run(), "run")
+        found = self._highs.getModelStatus()
+        timed_out = found == highspy.HighsModelStatus.kTimeLimit and np.isfinite(self._highs.getInfo().objective_function_value)
+        if found != highspy.HighsModelStatus.kOptimal and not timed_out:
+            raise SolverFailedError(f"no plan of whole machines: HiGHS stopped with {self._highs.modelStatusToString(found)}")
+        return np.asarray(self._highs.getSolution().col_value)
 
     def _option(self, name: str, value: Any) -> None:
         _check(self._highs.setOptionValue(name, value), name)

@@ -96,7 +96,7 @@ def solve(problem: Problem, *, warm_start: Solution | None = None, whole: bool =
     solved = time.perf_counter()
     plan = _plan(layout, optimum)
     if whole:
-        plan = whole_machines(layout, program, plan)
+        plan = whole_machines(problem, coverage, layout, program, plan, optimum)
     return Solution(
         status="optimal",
         hot=plan.hot,

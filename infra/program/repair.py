@@ -1,0 +1,164 @@
+"""Plans of whole machines brought within stock, quota and budget, and room that is left put to use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from infra.program.coverage import Coverage
+from infra.program.layout import Layout
+from infra.program.matrix import day_of_block
+from infra.program.plan import Plan
+from infra.program.problem import FloatArray, IntArray, Problem
+from infra.program.steps import step_costs
+
+__all__ = ["day_usd", "fit_budget", "fit_limits", "limit_use"]
+
+_ROUNDS: Final = 200
+_TOLERANCE: Final = 1e-6
+# The pools are numbered hot, warm, cold, leased; this is the step from hot to warm.
+_MOVE: Final = 4
+
+
+@dataclass(frozen=True, eq=False)
+class _Items:
+    """Single steps that could be taken: where (flat index into a pool), in which group they count, what they cost and how much they relieve."""
+
+    pool: IntArray
+    index: IntArray
+    slot: IntArray
+    group: IntArray
+    cost: FloatArray
+    relief: FloatArray
+
+    def best(self, excess: FloatArray) -> IntArray:
+        """Items to take: the cheapest per relief of each group until its excess is relieved, at most one per slot (place and block)."""
+        wanted = np.flatnonzero((excess[self.group] > _TOLERANCE) & np.isfinite(self.cost) & (self.relief > 0))
+        order = wanted[np.argsort(self.cost[wanted] / self.relief[wanted], kind="stable")]
+        _, first = np.unique(self.slot[order], return_index=True)
+        order = order[np.sort(first)]
+        order = order[np.argsort(self.group[order], kind="stable")]
+        total = np.cumsum(self.relief[order])
+        group = self.group[order]
+        starts = np.searchsorted(group, group)
+        before = total - self.relief[order] - (total - self.relief[order])[starts]
+        return order[before < excess[group] - _TOLERANCE]
+
+
+def fit_limits(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray) -> Plan:
+    """The plan with machines taken away, the least costly per unit first, until every family limit holds.
+
+    Where nothing is left to take (floors), the excess stays: the caller checks.
+    """
+    for _ in range(_ROUNDS):
+        excess = (limit_use(problem, plan) - problem.family_limit).ravel()
+        if not (excess > _TOLERANCE).any():
+            return plan
+        items = _limit_items(problem, coverage, layout, plan, least)
+        chosen = items.best(excess)
+        if not chosen.size:
+            return plan
+        plan = _taken(plan, items, chosen)
+    return plan
+
+
+def fit_budget(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray) -> Plan:
+    """The plan with machines moved from hot to warm, or given up, the least costly per USD first, until every day is within the budget."""
+    budget = problem.budget_per_day * problem.day_hours.sum(axis=1) / 24
+    for _ in range(_ROUNDS):
+        excess = day_usd(problem, plan) - budget
+        if not (excess > _TOLERANCE).any():
+            return plan
+        items = _budget_items(problem, coverage, layout, plan, least)
+        chosen = items.best(excess)
+        if not chosen.size:
+            return plan
+        plan = _taken(plan, items, chosen)
+    return plan
+
+
+def limit_use(problem: Problem, plan: Plan) -> FloatArray:
+    """(G, F, T) units taken from each family's limit."""
+    use = np.zeros(problem.family_limit.shape)
+    units = problem.option_quota[:, None]
+    np.add.at(use, (problem.region[problem.option_place], problem.option_family), units * (plan.hot + plan.warm + plan.cold))
+    if problem.leases is not None:
+        option = problem.leases.option
+        np.add.at(use, (problem.leases.lender, problem.option_family[option]), units[option] * plan.leased)
+    return use
+
+
+def day_usd(problem: Problem, plan: Plan) -> FloatArray:
+    """(days,) USD of what is held."""
+    warm_price = np.where(np.isfinite(problem.warm_price), problem.warm_price, 0.0)
+    per_hour = (problem.hot_price * plan.hot + warm_price * plan.warm).sum(axis=0)
+    if problem.leases is not None:
+        per_hour = per_hour + (problem.leases.price * plan.leased).sum(axis=0)
+    result: FloatArray = problem.day_hours @ per_hour
+    return result
+
+
+def _limit_items(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray) -> _Items:
+    less = step_costs(problem, coverage, layout, plan, change=-1)
+    blocks, families = problem.shape[1], len(problem.families)
+    place, family, units = problem.option_place, problem.option_family, problem.option_quota
+    own = problem.region[place] * families + family
+    hot = np.where(plan.hot - 1 >= least, less.hot, np.inf)
+    parts = [(0, hot, place, own, units), (1, less.warm, place, own, units), (2, less.cold, place, own, units)]
+    if problem.leases is not None:
+        option = problem.leases.option
+        lent = problem.leases.lender * families + family[option]
+        parts.append((3, _unless_guaranteed(problem, less.leased), place[option], lent, units[option]))
+    time = np.arange(blocks)
+    columns = [
+        (*_numbers(pool, cost, where), cell[:, None] * blocks + time, cost, np.broadcast_to(relief[:, None], cost.shape))
+        for pool, cost, where, cell, relief in parts
+    ]
+    return _Items(*(np.concatenate([np.ravel(c[i]) for c in columns]) for i in range(6)))
+
+
+def _budget_items(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray) -> _Items:
+    less = step_costs(problem, coverage, layout, plan, change=-1)
+    blocks, place = problem.shape[1], problem.option_place
+    time = np.arange(blocks)
+    day = day_of_block(problem)
+    hours = problem.day_hours[day, time]
+    standby = np.isfinite(problem.warm_price)
+    warm_usd = np.where(standby, problem.warm_price, 0.0)
+    may = plan.hot - 1 >= least
+    parts = [
+        (0, np.where(may, less.hot, np.inf), place, problem.hot_price),
+        (1, less.warm, place, warm_usd),
+        (_MOVE, np.where(may & standby, less.moved, np.inf), place, problem.hot_price - warm_usd),
+    ]
+    if problem.leases is not None:
+        parts.append((3, _unless_guaranteed(problem, less.leased), place[problem.leases.option], problem.leases.price))
+    columns = [(*_numbers(pool, cost, where), np.broadcast_to(day, cost.shape), cost, price * hours) for pool, cost, where, price in parts]
+    return _Items(*(np.concatenate([np.ravel(c[i]) for c in columns]) for i in range(6)))
+
+
+def _numbers(pool: int, cost: FloatArray, place: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """The pool, the flat index into it, and the slot (place and block) of every step."""
+    blocks = cost.shape[1]
+    return np.full(cost.shape, pool), np.arange(cost.size).reshape(cost.shape), place[:, None] * blocks + np.arange(blocks)
+
+
+def _unless_guaranteed(problem: Problem, cost: FloatArray) -> FloatArray:
+    """Leases that may carry a guarantee stay."""
+    if problem.leases is None:
+        return cost
+    guaranteed = np.asarray((problem.guaranteed > 0).any(axis=(1, 2)))
+    return np.where(guaranteed[problem.option_place[problem.leases.option]][:, None], np.inf, cost)
+
+
+def _taken(plan: Plan, items: _Items, chosen: IntArray) -> Plan:
+    pools = [plan.hot.copy(), plan.warm.copy(), plan.cold.copy(), plan.leased.copy()]
+    pool, index = items.pool[chosen], items.index[chosen]
+    for number, array in enumerate(pools):
+        array.reshape(-1)[index[pool == number]] -= 1
+    moved = index[pool == _MOVE]
+    pools[0].reshape(-1)[moved] -= 1
+    pools[1].reshape(-1)[moved] += 1
+    return Plan(*pools)
