@@ -106,23 +106,25 @@ class DemandModel:
         """
         if history.empty:
             return pd.DataFrame(columns=list(FORECAST_COLUMNS))
-        history = _by_number(history)
-        issue_time = issue_time.as_unit(history["ds"].dt.unit)  # or every calculation with both would convert all times first
-        left_out = self.unservable(history, issue_time)
-        seen, known = recent(history, issue_time, self.calendar.rhythm), events_known_at(events, issue_time)
+        issue_time, rhythm = (
+            issue_time.as_unit(history["ds"].dt.unit),
+            self.calendar.rhythm,
+        )  # or calculations with both would convert all times
+        seen, known = _by_number(recent(history, issue_time, rhythm)), events_known_at(events, issue_time)
         weights = self.weights if refit else _without_refit(self.weights)
-        served = [series for series in weights if series not in left_out]
+        given, unable = set(seen["unique_id"].cat.categories), unservable(seen, issue_time, rhythm)
+        served = [series for series in weights if series in given and series not in unable]
         parts = []
         for name in _candidates(weights):
             own = [series for series in served if name in weights[series]]
-            rows = seen if len(own) == len(served) and not left_out else seen[seen["unique_id"].isin(own)]
+            rows = seen if len(own) == len(given) else seen[seen["unique_id"].isin(own)]
             if own:
                 forecaster = self.fitted.get(name) or unfitted(create(name, seed=self.seed, tuning=self.tuning), self.calendar)
                 parts.append(forecaster.predict_quantiles(rows, known, issue_time, horizon).assign(candidate=name))
         if not parts:
             return pd.DataFrame(columns=list(FORECAST_COLUMNS))
         raw = blend(pd.concat(parts, ignore_index=True), _table(weights))
-        hours = hours_ahead(raw["ds"], issue_time, self.calendar.rhythm)
+        hours = hours_ahead(raw["ds"], issue_time, rhythm)
         told = {series: describe(weights[series]) for series in served}
         raw = raw.assign(horizon=hours.astype("int32"), candidate=raw["unique_id"].map(told))
         return self.calibration.apply(raw)[list(FORECAST_COLUMNS)]
@@ -182,9 +184,10 @@ class DemandModel:
 
 
 def _by_number(history: pd.DataFrame) -> pd.DataFrame:
-    """Series told by numbers with names: millions of strings are looked at once, not by every candidate."""
-    rows = history.dropna(subset=["y"])
-    return rows.assign(unique_id=rows["unique_id"].astype("category"))
+    """Measured rows, whose series are told by numbers with names: millions of strings are looked at once, not by every candidate."""
+    rows = (history[history["y"].notna()] if history["y"].hasnans else history).copy(deep=False)
+    rows["unique_id"] = pd.Categorical(rows["unique_id"].to_numpy(dtype=object))
+    return rows
 
 
 def _candidates(weights: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from models.rhythm import HOURLY, Rhythm
 
-__all__ = ["Array", "fill_gaps", "fill_rows", "grid", "places", "recent", "training_grid", "unservable"]
+__all__ = ["Array", "fill_gaps", "fill_rows", "grid", "places", "recent", "training_grid", "unservable", "with_demand"]
 
 Array = npt.NDArray[np.float64]
 
@@ -25,7 +25,7 @@ def recent(history: pd.DataFrame, issue_time: pd.Timestamp, rhythm: Rhythm = HOU
 
 def unservable(history: pd.DataFrame, issue_time: pd.Timestamp, rhythm: Rhythm = HOURLY) -> dict[str, str]:
     """Series of `history` that no candidate can forecast at the issue time, with the reason."""
-    names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
+    names, values = grid(history, issue_time, rhythm)
     measured = dict(zip(names, np.isfinite(values).sum(axis=1).tolist(), strict=True))
     counts = {str(name): measured.get(str(name), 0) for name in sorted(history["unique_id"].unique())}
     what, days = rhythm.describe(), rhythm.context // rhythm.day
@@ -37,14 +37,16 @@ def unservable(history: pd.DataFrame, issue_time: pd.Timestamp, rhythm: Rhythm =
 
 
 def grid(history: pd.DataFrame, end: pd.Timestamp, rhythm: Rhythm = HOURLY, *, steps: int | None = None) -> tuple[list[str], Array]:
-    """(series ids in order, values of shape (series, steps)); the last column is the step that ends at `end`."""
+    """(series ids in order, values of shape (series, steps)); the last column is the step that ends at `end`. Rows without `y` count for nothing."""
     steps = steps or rhythm.context
+    if history["y"].hasnans:
+        history = history[history["y"].notna()]
     if history.empty:
         return [], np.empty((0, steps))
     # In whole numbers of the unit that times are kept in: millions of them are not worth a calculation with dates.
     unit = history["ds"].dt.unit
     last, width = (int(moment.as_unit(unit).asm8.astype(np.int64)) for moment in (end, rhythm.step))
-    moments: npt.NDArray[np.int64] = np.asarray(history["ds"].astype("int64"), dtype=np.int64)
+    moments: npt.NDArray[np.int64] = np.asarray(history["ds"].array.view("i8"))
     codes, names = _numbered(history["unique_id"])
     y = history["y"].to_numpy(dtype=float)
     if y.size == len(names) * steps and _whole(codes.reshape(-1, steps), moments.reshape(-1, steps), last, width):
@@ -53,8 +55,7 @@ def grid(history: pd.DataFrame, end: pd.Timestamp, rhythm: Rhythm = HOURLY, *, s
     inside = (column >= 0) & (column < steps)
     if not inside.all():
         codes, column, y = codes[inside], column[inside], y[inside]
-        present, codes = np.unique(codes, return_inverse=True)
-        names = names[present]
+        codes, names = _present(codes, names)
     values = np.full((len(names), steps), np.nan)
     values[codes, column] = y
     return [str(name) for name in names], values
@@ -64,7 +65,14 @@ def training_grid(history: pd.DataFrame, rhythm: Rhythm, most: int | None = None
     """(series ids, values, end of the last step) of what a fit learns from: all steps of `history`, `rhythm.training` or `most` at most."""
     end = history["ds"].max() + rhythm.step
     steps = min(int((end - history["ds"].min()) / rhythm.step), most or rhythm.training)
-    return *grid(history.dropna(subset=["y"]), end, rhythm, steps=steps), end
+    return *grid(history, end, rhythm, steps=steps), end
+
+
+def with_demand(history: pd.DataFrame, y: Array) -> pd.DataFrame:
+    """`history` with other demand; its other columns are shared, not copied."""
+    changed = history.copy(deep=False)
+    changed["y"] = y
+    return changed
 
 
 def places(known: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -76,12 +84,15 @@ def places(known: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.int64]:
 def _numbered(ids: pd.Series[str]) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.object_]]:
     """(the place of every row's series among the names, the names in order)."""
     if isinstance(ids.dtype, pd.CategoricalDtype) and ids.cat.categories.is_monotonic_increasing:
-        numbers = ids.cat.codes.to_numpy()
-        present = np.bincount(numbers, minlength=len(ids.cat.categories)) > 0
-        codes = numbers if present.all() else (np.cumsum(present) - 1)[numbers]
-        return codes, ids.cat.categories.to_numpy(dtype=object)[present]
+        return _present(ids.cat.codes.to_numpy(), ids.cat.categories.to_numpy(dtype=object))
     codes, names = pd.factorize(ids.astype(object), sort=True)
     return codes, np.asarray(names, dtype=object)
+
+
+def _present(codes: npt.NDArray[np.integer], names: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.object_]]:
+    """`codes` and `names` without the names that no row has."""
+    present = np.bincount(codes, minlength=len(names)) > 0
+    return (codes, names) if present.all() else ((np.cumsum(present) - 1)[codes], names[present])
 
 
 def _whole(codes: npt.NDArray[np.integer], moments: npt.NDArray[np.int64], last: int, width: int) -> bool:

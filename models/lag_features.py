@@ -180,6 +180,9 @@ def _spread(values: Array, origins: Index, steps: int) -> Array:
 
 def _nanmean(stack: Array) -> Array:
     """Mean over the first axis of what is measured; NaN where nothing is."""
+    plain: Array = stack.sum(axis=0) / max(len(stack), 1)
+    if len(stack) and np.isfinite(plain).all():
+        return plain
     known = np.isfinite(stack)
     count = known.sum(axis=0)
     mean: Array = np.divide(np.where(known, stack, 0.0).sum(axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)

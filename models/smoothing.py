@@ -231,7 +231,7 @@ class _State:
 
     def _take_week(self, rows: Index, profile: Array) -> None:
         """Use `profile` (week, choices or 1, rows) for the choices that have a season of the week."""
-        self.weekly |= rows.size > 0
+        self.weekly = True
         self.week_gain[:, rows] = np.broadcast_to(self.gains.week, self.week_gain.shape)[:, rows]
         self.week_share = (1 - self.day_gain) * self.week_gain
         self.week[:, :, rows] = profile * (self.week_gain[:, rows] > 0)
@@ -239,10 +239,14 @@ class _State:
     def _resume(self, first: Index, start: Seasons) -> None:
         """Start the rows whose seasons are known: at the level that their first two days have without them."""
         rows = np.flatnonzero(np.isfinite(start.week[0, 0]))
-        self._take_week(rows, start.week[:, :, rows])
+        if rows.size:
+            self._take_week(rows, start.week[:, :, rows])
         self.week_start[rows] = -1
         rows = np.flatnonzero(np.isfinite(start.day[0, 0]))
-        self.day[:, :, rows] = start.day[:, :, rows]
+        if rows.size == self.started.size:
+            self.day[:] = start.day
+        else:
+            self.day[:, :, rows] = start.day[:, :, rows]
         self.started[rows], self.day_start[rows] = True, -1
         if start.last is not None:
             for now, then in ((self.level, start.last.level), (self.error, start.last.error), (self.spread, start.last.spread)):

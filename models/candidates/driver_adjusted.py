@@ -13,7 +13,7 @@ from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS, QUANTILES
 from models.driver_effects import DriverEffects
 from models.driver_learning import learn_effects
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored
-from models.hourly_grid import Array, grid, training_grid
+from models.hourly_grid import Array, grid, training_grid, with_demand
 from models.quantile_frame import lowest, quantile_frame, within_reach
 
 __all__ = ["DriverAdjusted"]
@@ -55,7 +55,7 @@ class DriverAdjusted:
         rhythm = self._calendar.rhythm
         if self.effects is None or events.empty:
             return self.inner.predict_quantiles(history, events, issue_time, horizon)
-        names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
+        names, values = grid(history, issue_time, rhythm)
         told = self.effects.at(names, values, issue_time, horizon, events, self._calendar)
         if told is None:
             return self.inner.predict_quantiles(history, events, issue_time, horizon)
@@ -96,7 +96,7 @@ def _taken_off(history: pd.DataFrame, names: list[str], effect: Array, end: pd.T
     row = pd.Index(names).get_indexer(pd.Index(history["unique_id"]))
     inside = (row >= 0) & (column >= 0) & (column < steps)
     off = np.where(inside, effect[row, np.clip(column, 0, steps - 1)], 0.0)
-    return history.assign(y=history["y"].to_numpy(dtype=float) - off)
+    return with_demand(history, history["y"].to_numpy(dtype=float) - off)
 
 
 def _widened(quantiles: Array, deviation: Array) -> Array:

@@ -49,7 +49,7 @@ class Flair:
         issue_time: pd.Timestamp,
         horizon: int = HORIZON_HOURS,
     ) -> pd.DataFrame:
-        names, values = grid(history.dropna(subset=["y"]), issue_time, self._rhythm)
+        names, values = grid(history, issue_time, self._rhythm)
         with _fast_box_cox(), np.errstate(all="ignore"):  # its search over periods divides by zero on flat stretches, and drops them
             quantiles = forecast_each(self.name, names, values, horizon, self._one, self._rhythm.day)
         return quantile_frame(names, quantiles, issue_time, lowest(values), self._rhythm.step)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored
-from models.hourly_grid import grid
+from models.hourly_grid import grid, with_demand
 from models.level_shift import level_changes
 
 __all__ = ["LevelAdjusted"]
@@ -50,12 +50,16 @@ class LevelAdjusted:
     def _at_present_level(self, history: pd.DataFrame, end: pd.Timestamp) -> pd.DataFrame:
         """`history` with what lies before a change of level multiplied by it."""
         rhythm = self._calendar.rhythm
-        names, values = grid(history.dropna(subset=["y"]), end, rhythm)
+        names, values = grid(history, end, rhythm)
         changes = level_changes(values, rhythm)
         if not changes.any():
             return history
+        # Few series change, and few of their rows lie before it: those alone are looked at one by one.
+        moving = np.flatnonzero(changes.any(axis=1))
+        series = pd.Index(names)[moving].get_indexer(pd.Index(history["unique_id"]))
+        rows = np.flatnonzero(series >= 0)
+        back = -((history["ds"].iloc[rows] - end) // (rhythm.day * rhythm.step)).to_numpy(dtype=np.int64)
         days = changes.shape[1]
-        series = pd.Index(names).get_indexer(pd.Index(history["unique_id"]))
-        back = -((history["ds"] - end) // (rhythm.day * rhythm.step)).to_numpy(dtype=np.int64)
-        moved = np.where(series >= 0, changes[series, days - np.clip(back, 1, days)], 0.0)
-        return history.assign(y=history["y"] * np.exp(moved))
+        y = history["y"].to_numpy(dtype=float, copy=True)
+        y[rows] *= np.exp(changes[moving][series[rows], days - np.clip(back, 1, days)])
+        return with_demand(history, y)

@@ -80,7 +80,7 @@ class Recurrent:
         self, history: pd.DataFrame, events: pd.DataFrame, issue_time: pd.Timestamp, horizon: int = HORIZON_HOURS
     ) -> pd.DataFrame:
         rhythm = self._calendar.rhythm
-        names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
+        names, values = grid(history, issue_time, rhythm)
         if not self._parameters or not names:
             return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
         series, origins = np.arange(len(names)), np.full(len(names), rhythm.context)

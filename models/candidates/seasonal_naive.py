@@ -44,7 +44,7 @@ class SeasonalNaive:
         horizon: int = HORIZON_HOURS,
     ) -> pd.DataFrame:
         day, season = self._rhythm.day, self._rhythm.day * self.season // HOURLY.day
-        names, values = grid(history.dropna(subset=["y"]), issue_time, self._rhythm)
+        names, values = grid(history, issue_time, self._rhythm)
         quantiles = np.empty((len(names), horizon, _LEVELS.size))
         begins = np.argmax(np.isfinite(values), axis=1)
         for first in np.unique(begins):

@@ -89,7 +89,7 @@ class SeasonalRidge:
         horizon: int = HORIZON_HOURS,
     ) -> pd.DataFrame:
         rhythm = self._rhythm
-        names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
+        names, values = grid(history, issue_time, rhythm)
         if not names or not self.fitted.weights.size:
             return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
         filled, origin, steps = fill_rows(values, rhythm.day), np.array([rhythm.context]), np.arange(1, horizon + 1)[None, :]

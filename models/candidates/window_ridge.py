@@ -47,7 +47,7 @@ class WindowRidge:
         horizon: int = HORIZON_HOURS,
     ) -> pd.DataFrame:
         rhythm = self._rhythm
-        names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
+        names, values = grid(history, issue_time, rhythm)
         if not names or self.fitted is None:
             return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
         scale = LogScale.of(values)
