@@ -45,6 +45,7 @@ BEST = "best arm of each series"
 class World:
     """What would have happened: rewards of shape (issue days, arms, series), NaN where a series has no such day; contexts per day."""
 
+    arms: list[str]
     data_set: list[str]
     rewards: Array
     contexts: list[pd.DataFrame]
@@ -76,20 +77,25 @@ def main() -> None:
 
 def build_world(folder: Path) -> World:
     """Losses of every arm, and the contexts that the bandit sees, for every data set; issue day k is the k-th of each."""
-    names: list[str] = []
-    blocks, contexts = [], []
+    parts = []
     for data_set in DATA_SETS:
         long = pd.read_parquet(folder / f"{data_set}.parquet")
         series, values = daily_grid(long)
         losses, naive = arm_losses(values)
-        blocks.append(reward_of(losses, np.repeat(naive[:, None], len(PRESETS), axis=1)))
-        contexts.append(day_contexts([f"{data_set}/{name}" for name in series], values, len(naive)))
-        names += [data_set] * len(series)
-    rewards = np.full((max(map(len, blocks)), len(PRESETS), len(names)), np.nan)
-    for data_set, block in zip(DATA_SETS, blocks, strict=True):
-        rewards[: len(block), :, [name == data_set for name in names]] = block
-    days = [pd.concat([part[day] for part in contexts if day < len(part)]) for day in range(len(rewards))]
-    return World(names, rewards, days)
+        rewards = reward_of(losses, np.repeat(naive[:, None], len(PRESETS), axis=1))
+        names = [f"{data_set}/{name}" for name in series]
+        parts.append(World(list(PRESETS), [data_set] * len(names), rewards, day_contexts(names, values, len(naive))))
+    return joined(parts)
+
+
+def joined(parts: list[World]) -> World:
+    """One installation with the series of all."""
+    names = [name for part in parts for name in part.data_set]
+    rewards = np.full((max(len(part.rewards) for part in parts), len(parts[0].arms), len(names)), np.nan)
+    for part in parts:
+        rewards[: len(part.rewards), :, [name == part.data_set[0] for name in names]] = part.rewards
+    days = [pd.concat([part.contexts[day] for part in parts if day < len(part.contexts)]) for day in range(len(rewards))]
+    return World(parts[0].arms, names, rewards, days)
 
 
 def day_contexts(names: list[str], values: Array, issue_days: int) -> list[pd.DataFrame]:
@@ -119,12 +125,12 @@ def shuffled(world: World, seed: int) -> World:
         for day, drawn in enumerate(order):
             context = world.contexts[drawn]
             parts[day].append(context[context.index.str.startswith(f"{data_set}/")])
-    return World(world.data_set, rewards, [pd.concat(day) for day in parts])
+    return World(world.arms, world.data_set, rewards, [pd.concat(day) for day in parts])
 
 
 def live_through(world: World, seed: int) -> npt.NDArray[np.intp]:
     """The arm chosen on every issue day for every series, -1 where there is none."""
-    arms = list(PRESETS)
+    arms = world.arms
     chosen = np.full((len(world.rewards), world.rewards.shape[2]), -1)
     log: list[pd.DataFrame] = []
     for day, contexts in enumerate(world.contexts):
