@@ -47,9 +47,9 @@ _DEFAULT: Final = Tuning(history_days=90, half_life_days=None, learning_rate=0.0
 # a training takes by itself feel.
 ARMS: Final[dict[str, Tuning]] = {
     "default": _DEFAULT,
-    "settled": replace(_DEFAULT, learning_rate=0.04, weight_shrinkage=0.8, changepoint_prior_scale=0.003),
-    "own": replace(_DEFAULT, learning_rate=0.12, weight_shrinkage=0.2, changepoint_prior_scale=0.03),
+    "settled": replace(_DEFAULT, learning_rate=0.03, weight_shrinkage=0.65, changepoint_prior_scale=0.003),
+    "own": replace(_DEFAULT, learning_rate=0.16, weight_shrinkage=0.35, changepoint_prior_scale=0.03),
     "fading": replace(_DEFAULT, half_life_days=7.0, changepoint_prior_scale=0.05),
-    "recent": replace(_DEFAULT, history_days=14, half_life_days=7.0, changepoint_prior_scale=0.1),
+    "recent": replace(_DEFAULT, history_days=14, changepoint_prior_scale=0.1),
 }
 DEFAULT_ARM: Final = next(iter(ARMS))

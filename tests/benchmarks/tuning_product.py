@@ -43,9 +43,9 @@ TEST_WINDOWS: Final = 3
 # Days of history before the first window that weighs, and windows that weigh.
 FIRST: Final = 8 * DAY
 WEIGHING: Final = 3
-MOST_DAYS: Final = 60
+MOST_DAYS: Final = 45
 # Series of each recording, evenly spread over their names, and days of history that a training is given.
-MOST_SERIES: Final = 12
+MOST_SERIES: Final = 8
 HISTORY: Final = 41 * DAY
 INKS: Final = {"bandit": "#1f4e79", "uniform": "#c55a11", "default": "#7f7f7f", "best single arm": "#2e7d32"}
 
