@@ -1,18 +1,101 @@
-"""Why no plan exists: the limits in conflict, by name, with what would resolve it."""
+"""Why no plan exists: the limits in conflict, by name, with what would resolve it.
+
+The program is relaxed elastically: every limit that the owner set may be exceeded at a price per unit, while floors, guarantees and physics
+stay; the least total excess says which limits are in the way and by how much. The floors and guarantees that ask for what the limits do not
+give are named beside them.
+"""
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
+from scipy import sparse
 
 from headroom.errors import BadInputError
+from infra.program.highs import InfeasibleProgramError, Solver
 from infra.program.layout import Layout
 from infra.program.matrix import Program
-from infra.program.problem import Problem
+from infra.program.problem import FloatArray, IntArray, Problem
 
 __all__ = ["conflict_error"]
 
+_TOLERANCE: Final = 1e-6
+_NAMED: Final = 3
+
 
 def conflict_error(problem: Problem, layout: Layout, program: Program) -> BadInputError:
-    """The error that names the limits in conflict."""
-    _ = (problem, layout, program, np)
-    return BadInputError("no plan keeps all limits; raise the quotas or the budget, or lower the floors")
+    """The error that names the limits in conflict, how far they would have to be raised, and who asks for it."""
+    rows = np.concatenate([a[a >= 0] for a in (layout.limit, layout.lending, layout.link, layout.budget, layout.flap)])
+    try:
+        values = Solver(_elastic(program, rows)).solve().values[program.cost.size :]
+    except InfeasibleProgramError:
+        return BadInputError(
+            f"no plan meets the {_demands(problem)} within the lead times and what is held now; lower them, or make them "
+            "start after ready_from"
+        )
+    excess = np.zeros(layout.rows)
+    excess[rows] = values
+    limits = _limits(problem, layout, excess)
+    if not limits:
+        return BadInputError(
+            "the program has no solution and no limit is in the way; its numbers differ too much in size: use larger units"
+        )
+    named = "; ".join(limits[:_NAMED]) + (f"; and {len(limits) - _NAMED} more" if len(limits) > _NAMED else "")
+    return BadInputError(f"no plan meets the {_demands(problem)}: {named}. Raise the limits or lower the floors and guarantees")
+
+
+def _elastic(program: Program, rows: IntArray) -> Program:
+    """The program with a column of excess for each of `rows` (in shares of the limit, so that dollars and machines compare), and no other cost."""
+    unit = np.maximum(np.abs(program.row_upper[rows]), 1.0)
+    slack = sparse.csc_array((-np.ones(rows.size), (rows, np.arange(rows.size))), shape=(program.row_upper.size, rows.size))
+    zero = np.zeros(program.cost.size)
+    return Program(
+        cost=np.append(zero, 1.0 / unit),
+        lower=np.append(program.lower, np.zeros(rows.size)),
+        upper=np.append(program.upper, np.full(rows.size, np.inf)),
+        row_upper=program.row_upper,
+        matrix=sparse.hstack([program.matrix, slack]).tocsc(),
+        offset=0.0,
+    )
+
+
+def _limits(problem: Problem, layout: Layout, excess: FloatArray) -> list[str]:
+    found = []
+    for g, region in enumerate(problem.regions):
+        for f, family in enumerate(problem.families):
+            found += _worst(
+                layout.limit[g, f], problem.family_limit[g, f], excess, f"family_limit of {family} in {region}", "units", "block"
+            )
+    if problem.leases is not None:
+        for g, region in enumerate(problem.regions):
+            found += _worst(layout.lending[g], problem.leases.lending_limit[g], excess, f"lending_limit of {region}", "units", "block")
+        for i, link in enumerate(problem.leases.links):
+            found += _worst(layout.link[i], problem.leases.link_capacity[i], excess, f"link_capacity of {link}", "Gbit/s", "block")
+    budget = problem.budget_per_day * problem.day_hours.sum(axis=1) / 24
+    found += _worst(layout.budget, budget, excess, "budget_per_day", "USD", "day")
+    for d, place in enumerate(problem.places):
+        limit = np.full(layout.flap.shape[1], problem.flap_limit[d])
+        found += _worst(layout.flap[d], limit, excess, f"flap_limit of {place}", "starts and stops", "day")
+    return found
+
+
+def _worst(rows: IntArray, limits: FloatArray, excess: FloatArray, name: str, unit: str, when: str) -> list[str]:
+    """The limit at its worst block or day, in words; nothing when it is not exceeded."""
+    over = np.where(rows >= 0, excess[rows], 0.0)
+    worst = int(np.argmax(over))
+    if over[worst] <= _TOLERANCE:
+        return []
+    return [f"{name} is {limits[worst]:,.6g} {unit} in {when} {worst}, {limits[worst] + over[worst]:,.6g} would do"]
+
+
+def _demands(problem: Problem) -> str:
+    """Which floors and guarantees ask for machines, by place."""
+    floors = np.unique(problem.option_place[problem.floors.max(axis=1) > 0])
+    guaranteed = np.flatnonzero(np.asarray((problem.guaranteed > 0).any(axis=(1, 2))))
+    parts = [
+        f"{what} of {', '.join(problem.places[d] for d in who[:_NAMED])}{f' and {who.size - _NAMED} more' if who.size > _NAMED else ''}"
+        for what, who in (("floors", floors), ("guarantees", guaranteed))
+        if who.size
+    ]
+    return " and the ".join(parts) or "limits together"

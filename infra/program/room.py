@@ -17,7 +17,9 @@ from infra.program.steps import step_costs
 
 __all__ = ["use_room"]
 
-_ROUNDS: Final = 12
+_ROUNDS: Final = 8
+# A round that saves less than this share of what is at stake is the last one.
+_WORTH_A_ROUND: Final = 1e-5
 # USD; a step that saves less is noise.
 _LEAST_SAVING: Final = 1e-7
 
@@ -36,9 +38,12 @@ def use_room(problem: Problem, coverage: Coverage, layout: Layout, program: Prog
         cold = np.where(plan.cold + 1 <= cold_most, more.cold, np.inf)
         leased = np.where(free[problem.leases.option], more.leased, np.inf) if problem.leases is not None else more.leased
         added = _chosen(problem, plan, [hot, warm, cold, leased])
-        if not any(a.any() for a in added):
+        saved = -sum(float(cost[a > 0].sum()) for a, cost in zip(added, (hot, warm, cold, leased), strict=True))
+        if saved == 0:
             return plan
         plan = Plan(plan.hot + added[0], plan.warm + added[1], plan.cold + added[2], plan.leased + added[3])
+        if saved < _WORTH_A_ROUND * coverage.worst_usd:
+            return plan
     return plan
 
 

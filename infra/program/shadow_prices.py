@@ -39,6 +39,9 @@ class ShadowPrice:
 def shadow_prices(problem: Problem, layout: Layout, optimum: LinearSolution) -> tuple[ShadowPrice, ...]:
     """The limits that bind in the linear program, dearest first. Duals of a degenerate optimum are one of several right answers."""
     days = float(problem.block_hours.sum()) / 24
+    # The last day may be a part of one: it has its part of the budget, and of what a dollar more per day brings.
+    savings = optimum.savings.copy()
+    savings[layout.budget[layout.budget >= 0]] *= (problem.day_hours.sum(axis=1) / 24)[layout.budget >= 0]
     links = problem.leases.links if problem.leases is not None else ()
     groups: list[tuple[str, str, list[str], IntArray]] = [
         (
@@ -52,7 +55,7 @@ def shadow_prices(problem: Problem, layout: Layout, optimum: LinearSolution) -> 
         ("budget", "USD per day", ["budget_per_day"], layout.budget[None, :]),
         ("flaps", "start or stop per day", list(problem.places), layout.flap),
     ]
-    found = [price for kind, unit, names, rows in groups for price in _priced(kind, unit, names, rows, optimum.savings, days)]
+    found = [price for kind, unit, names, rows in groups for price in _priced(kind, unit, names, rows, savings, days)]
     return tuple(sorted(found, key=lambda price: -price.usd_per_day))
 
 

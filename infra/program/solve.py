@@ -15,7 +15,7 @@ from infra.program.matrix import Program, build_program
 from infra.program.plan import Costs, Plan, costs_of, cover_of
 from infra.program.problem import FloatArray, Problem
 from infra.program.shadow_prices import ShadowPrice, shadow_prices
-from infra.program.whole_machines import whole_machines
+from infra.program.whole_machines import SMALL, whole_machines
 
 __all__ = ["Seconds", "Solution", "WarmStart", "solve"]
 
@@ -73,13 +73,16 @@ class Solution:
         return self.costs.total_usd
 
 
-def solve(problem: Problem, *, warm_start: Solution | None = None, whole: bool = True, method: str = "choose") -> Solution:
+def solve(
+    problem: Problem, *, warm_start: Solution | None = None, whole: bool = True, small: int = SMALL, method: str = "choose"
+) -> Solution:
     """The cheapest plan by expectation that keeps every limit.
 
     Args:
         problem: see `Problem`.
         warm_start: an earlier solution of a problem of the same shape with other numbers; ignored when the shape differs.
         whole: whole machines (within a small gap above `bound_usd`), or the linear program's fractions.
+        small: up to so many whole numbers they are the best ones (mixed integer); beyond, rounded and repaired.
         method: HiGHS's `solver` option of a cold solve.
 
     Raises:
@@ -96,7 +99,7 @@ def solve(problem: Problem, *, warm_start: Solution | None = None, whole: bool =
     solved = time.perf_counter()
     plan = _plan(layout, optimum)
     if whole:
-        plan = whole_machines(problem, coverage, layout, program, plan, optimum)
+        plan = whole_machines(problem, coverage, layout, program, plan, optimum, small=small)
     return Solution(
         status="optimal",
         hot=plan.hot,

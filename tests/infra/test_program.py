@@ -1,0 +1,139 @@
+"""The linear program: the right amounts, every limit kept, prices of limits, and an oracle that agrees."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from headroom.errors import BadInputError
+from infra.program import Leases, bands_from_quantiles, solve
+from tests.infra.program_oracle import oracle_usd
+from tests.infra.program_problems import one_place, random_problem
+
+
+def test_machines_are_bought_up_to_the_critical_quantile() -> None:
+    plan = solve(one_place())  # a band pays while its chance x 3 USD exceeds 1 USD: chances 0.95 and 0.7
+    assert (plan.hot == 20).all()
+    assert plan.cost_usd == pytest.approx(24 * (20 * 1.0 + 3 * 10 * (0.3 + 0.05)))
+    assert plan.bound_usd == pytest.approx(plan.cost_usd)
+
+
+def test_standby_covers_what_is_rarely_reached() -> None:
+    plan = solve(one_place(warm_price=0.1, warm_loss=0.05, warm_use_price=1.0))
+    # Hot saves 0.95 x (0.15 + 1.0) > 1 - 0.1 in the first band only; standby pays in all but the last: 0.05 x (3 - 1.15) < 0.1.
+    assert (plan.hot == 10).all()
+    assert (plan.warm == 20).all()
+
+
+def test_what_can_be_bought_when_needed_is_not_held() -> None:
+    plan = solve(one_place(cold_use_price=1.0, cold_loss=0.0))
+    assert (plan.hot == 0).all()
+    assert (plan.cover[2] == 1).all()
+
+
+def test_a_binding_limit_leaves_the_least_valuable_demand_unserved() -> None:
+    two = random_problem(1, limits=False)
+    narrow = random_problem(1)
+    assert solve(narrow).cost_usd >= solve(two).cost_usd
+    plan = solve(
+        one_place(
+            places=["here/web", "here/batch"],
+            region=[0, 0],
+            width=np.full((2, 24, 4, 1), 10.0),
+            reach=np.broadcast_to([0.95, 0.7, 0.3, 0.05], (2, 24, 4)),
+            value=np.array([30.0, 20.0]),
+            option_place=[0, 1],
+            option_name=["n2", "n2"],
+            family_limit=25,
+        )
+    )
+    # 25 machines: web's first band (2.85 USD a machine), web's second (2.1) before batch's first (1.9), which gets the other 5.
+    assert plan.hot[:, 0].tolist() == [20, 5]
+    (price,) = plan.shadow_prices
+    assert price.kind == "quota"
+    assert price.name == "all in here"
+    assert price.usd_per_day == pytest.approx(24 * (0.95 * 2 - 1.0))
+    assert "saves 21.60 USD/day" in str(price)
+
+
+def test_the_budget_is_never_exceeded_and_its_price_is_what_a_dollar_saves() -> None:
+    plan = solve(one_place(budget_per_day=24 * 15))
+    assert plan.hot.sum() == 24 * 15
+    (price,) = plan.shadow_prices
+    assert price.kind == "budget"
+    assert price.usd_per_day == pytest.approx(0.7 * 3 - 1.0)  # a dollar more a day buys one machine-hour of the second band
+
+
+def test_machines_asked_for_now_come_after_their_lead_time() -> None:
+    plan = solve(one_place(held=4, ready_from=3))
+    assert plan.hot[0, :4].tolist() == [4, 4, 4, 20]
+
+
+def test_a_minimum_hold_and_a_flap_budget_bind() -> None:
+    width = np.full((1, 24, 4, 1), 10.0)
+    width[0, 1::2] = 1.0  # every other hour next to nothing
+    jumping = solve(one_place(width=width, value=width[..., 0] * 3))
+    assert set(jumping.hot[0]) == {2.0, 20.0}
+    held = solve(one_place(width=width, value=width[..., 0] * 3, hold_hours=24.0))
+    assert (np.diff(held.hot[0]) >= 0).all()
+    flapping = solve(one_place(width=width, value=width[..., 0] * 3, flap_limit=40.0))
+    moves = np.abs(np.diff(flapping.hot[0], prepend=0.0)).sum()
+    assert moves <= 40
+
+
+def test_a_service_takes_what_it_needs_of_each_resource_from_the_cheapest_mix_of_types() -> None:
+    # 10 of cpu and 30 of memory per band: standard machines (1, 1) at 1 USD, high memory (1, 4) at 1.3 USD.
+    width = np.broadcast_to([10.0, 30.0], (1, 24, 1, 2))
+    plan = solve(
+        one_place(
+            resources=["cpu", "memory"],
+            width=width,
+            reach=1.0,
+            value=1000.0,
+            option_place=[0, 0],
+            option_name=["standard", "highmem"],
+            option_size=[[1.0, 1.0], [1.0, 4.0]],
+            hot_price=[1.0, 1.3],
+        )
+    )
+    # x + y >= 10 and x + 4 y >= 30: x = 10/3, y = 20/3; whole: 3 and 7 (12.1 USD).
+    assert plan.bound_usd == pytest.approx(24 * (10 / 3 + 1.3 * 20 / 3))
+    assert plan.hot[:, 0].tolist() == [3, 7]
+
+
+def test_a_region_that_is_short_leases_from_a_peer_within_what_the_peer_lends() -> None:
+    leases = Leases(option=0, lender=1, price=1.5, gbps=2.0, link=0, links=["there to here"], link_capacity=14.0, lending_limit=9.0)
+    plan = solve(one_place(regions=["here", "there"], family_limit=np.array([[8.0], [100.0]]), leases=leases))
+    assert (plan.hot == 8).all()
+    assert (plan.leased == 7).all()  # 14 Gbit/s carry 7 machines; the peer would lend 9
+    assert {price.kind for price in plan.shadow_prices} == {"quota", "link"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("resources", "two_types"), [(1, False), (2, True)])
+def test_cvxpy_finds_the_same_optimum(seed: int, resources: int, two_types: bool) -> None:
+    problem = random_problem(seed, resources=resources, two_types=two_types, budget=True, movement=seed % 2 == 0, leases=True)
+    assert solve(problem, whole=False).bound_usd == pytest.approx(oracle_usd(problem), rel=1e-6)
+
+
+def test_a_warm_start_finds_the_same_optimum_in_fewer_iterations() -> None:
+    before = solve(random_problem(3, places=6, blocks=12, budget=True, leases=True), whole=False)
+    changed = random_problem(3, places=6, blocks=12, budget=True, leases=True)
+    changed = replace(changed, width=changed.width * 1.03)
+    cold = solve(changed, whole=False)
+    warm = solve(changed, whole=False, warm_start=before)
+    assert warm.bound_usd == pytest.approx(cold.bound_usd)
+    assert warm.iterations < cold.iterations
+
+
+def test_quantiles_become_bands() -> None:
+    levels, quantiles = np.array([0.1, 0.5, 0.9]), np.array([4.0, 10.0, 13.0]).reshape(1, 1, 3, 1)
+    width, reach = bands_from_quantiles(levels, quantiles)
+    assert width.ravel().tolist() == [4, 6, 3]
+    assert reach.ravel() == pytest.approx([0.95, 0.7, 0.3])
+    merged, chance = bands_from_quantiles(levels, quantiles, bands=2)
+    assert merged.sum() == 13
+    assert (merged[..., 0] * chance).sum() == pytest.approx((width[..., 0] * reach).sum())
+    with pytest.raises(BadInputError, match=r"forecast of place 0, block 0, level 0\.5, resource 0 is nan"):
+        bands_from_quantiles(levels, np.array([4.0, np.nan, 13.0]).reshape(1, 1, 3, 1))
