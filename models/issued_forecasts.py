@@ -3,11 +3,13 @@
 Models are fitted at the first issue time and again whenever `refit_every` has passed; in between they forecast without a refit, as the
 loop does between two trainings. A fit learns in two steps, both before its moment: the candidates are fitted a tenth of the time earlier
 (`_HELD_OUT` days) and forecast from cutoffs since then as they will be used, a while after their fit; these rows give the weights of the
-ensemble and its calibration, cutoffs in turn (`models.backtest.split_windows`). Then they are fitted again on everything.
+ensemble and its calibration, cutoffs in turn (`models.backtest.split_windows`). Then they are fitted again on everything. Issue times before the
+first one teach the correction of the next steps (`models.short_lead`) what the newest error says.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,6 +32,7 @@ from models.hourly_grid import recent, unservable
 from models.long_frame import LongFrame
 from models.progress import Progress, SilentProgress
 from models.rhythm import Rhythm, hours_ahead
+from models.short_lead import correct_short_leads
 from models.visible_events import events_known_at
 
 __all__ = ["READY", "IssuedQuantiles", "issue_forecasts"]
@@ -39,6 +42,7 @@ READY: Final = (*NAIVES, "seasonal-ridge", "exponential-smoothing", "lightgbm")
 _WEEK: Final = pd.Timedelta(days=7)
 _HELD_OUT: Final = pd.Timedelta(days=9)
 _CUTOFFS: Final = 16
+_WARM_UP: Final = 72
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +73,12 @@ def issue_forecasts(
     """Forecast `horizon` steps at every issue time; what lies after an issue time changes nothing in its forecast.
 
     Args:
-        issue_times: on the grid of the series, UTC without a zone, ascending.
+        issue_times: on the grid of the series, UTC without a zone, ascending, one distance between all.
         events: see `models.drivers.read_events`.
         candidates: among those that forecast without a refit; the naives always take part.
 
     Raises:
-        BadInputError: for a candidate that must be refitted, or when no series has the history for a fit at the first issue time.
+        BadInputError: for a candidate that must be refitted, for issue times of several distances, or when no series has the history for a fit at the first issue time.
     """
     if unknown := sorted(set(candidates) - set(READY)):
         raise BadInputError(f"candidate {unknown[0]!r} cannot forecast without a refit; a replay takes {', '.join(READY)}")
@@ -85,11 +89,14 @@ def issue_forecasts(
     history = with_doubts(own, told, step=series.step)
     calendar = SeriesCalendar(rhythm=Rhythm(series.step, horizon))
     ids = sorted(str(name) for name in history["unique_id"].unique())
-    values = np.full((len(issue_times), len(ids), horizon, len(QUANTILE_COLUMNS)), np.nan, dtype=np.float32)
-    listener.start(len(issue_times), "forecasts")
+    stride = _stride(issue_times, series.step, horizon)
+    before = _warm_up(history, calendar.rhythm, _utc(issue_times)[0], stride)
+    moments = [*before, *_utc(issue_times)]
+    listener.start(len(moments), "forecasts")
+    values = np.full((len(moments), len(ids), horizon, len(QUANTILE_COLUMNS)), np.nan, dtype=np.float32)
     model, fitted_at = None, None
     context = calendar.rhythm.context * calendar.rhythm.step
-    for number, moment in enumerate(_utc(issue_times)):
+    for number, moment in enumerate(moments):
         if model is None or fitted_at is None or moment - fitted_at >= refit_every:
             model, fitted_at = _fit(history, told, calendar, names, moment, seed), moment
         known = believed(history[history["ds"] >= moment - context], moment)
@@ -97,7 +104,40 @@ def issue_forecasts(
         at = np.searchsorted(np.array(ids, dtype=object), rows["unique_id"].to_numpy(dtype=object)[::horizon])
         values[number, at] = rows[list(QUANTILE_COLUMNS)].to_numpy(dtype=np.float32).reshape(-1, horizon, len(QUANTILE_COLUMNS))
         listener.advance(1)
-    return IssuedQuantiles(ids, list(issue_times), values)
+    truth, last = _measured(own, ids, moments, series.step, horizon)
+    corrected = correct_short_leads(values, truth, last, stride)
+    return IssuedQuantiles(ids, list(issue_times), corrected[len(before) :])
+
+
+def _stride(issue_times: Sequence[pd.Timestamp], step: pd.Timedelta, horizon: int) -> int:
+    """Steps between two issue times."""
+    gaps = {later - earlier for earlier, later in itertools.pairwise(issue_times)} or {step}
+    stride = round(min(gaps) / step)
+    if len(gaps) > 1 or stride * step != min(gaps) or not 0 < stride <= horizon:
+        raise BadInputError(
+            f"issue times: expected one distance between all, of 1 to {horizon} whole steps; found {min(gaps)} to {max(gaps)}"
+        )
+    return stride
+
+
+def _warm_up(history: pd.DataFrame, rhythm: Rhythm, first: pd.Timestamp, stride: int) -> list[pd.Timestamp]:
+    """Issue times before the first, from which the short-lead correction learns; fewer where the history is young."""
+    gap = stride * rhythm.step
+    earliest = history["ds"].min() + (rhythm.shortest + rhythm.day) * rhythm.step
+    count = int(min(max((first - earliest) // gap, 0), _WARM_UP))
+    return [first - number * gap for number in range(count, 0, -1)]
+
+
+def _measured(
+    own: pd.DataFrame, ids: Sequence[str], moments: Sequence[pd.Timestamp], step: pd.Timedelta, horizon: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What was measured at every lead, shape (issue times, series, horizon), and right before every issue time; NaN where nothing was."""
+    grid = pd.date_range(moments[0] - step, moments[-1] + (horizon - 1) * step, freq=step)
+    wide = own.set_index(["unique_id", "ds"])["y"].unstack("ds").reindex(index=list(ids), columns=grid).to_numpy(dtype=float)  # noqa: PD010 - every pair is there once
+    start = np.array([(moment - moments[0]) // step for moment in moments])
+    at = start[:, None] + np.arange(horizon + 1)
+    seen = wide[:, at].transpose(1, 0, 2)
+    return seen[..., 1:], seen[..., 0]
 
 
 def _utc(times: Sequence[pd.Timestamp]) -> list[pd.Timestamp]:

@@ -30,4 +30,5 @@ def foresee(scene: Scene, terms: Terms, *, states: Array, held: Array, times: fl
         hot[rows] = whole_path(costs, states, held[rows], terms)
         warm[rows] = np.maximum(states[cover] - hot[rows], 0.0)
     warm[:, : terms.warm_lead] = np.minimum(warm[:, : terms.warm_lead], np.maximum(held[:, None] - hot[:, : terms.warm_lead], 0.0))
-    return Track(hot, warm)
+    grown = np.diff(np.concatenate([held[:, None], hot], axis=1), axis=1)
+    return Track(hot, warm, np.maximum(grown, 0.0))

@@ -55,17 +55,15 @@ def first_steps(costs: Array, states: Array, available: Array, arriving: Array, 
     after = [np.zeros_like(costs[:, 0])]
     for step in range(costs.shape[1] - 1, 0, -1):
         after.append(_before(costs[:, step] + after[-1], states, start))
-    there, chosen, rows = available, [], np.arange(len(available))
+    there, chosen = available, []
     for step in range(terms.lead + 1):
         total = costs[:, step] + after[-1 - step]
-        if step < terms.lead:
-            least = np.maximum(there, terms.minimum)[:, None]
-            total = np.where(states <= least, total, np.inf)
-        else:
-            total = total + start * np.maximum(states - there[:, None], 0.0)
-        best = states[np.argmin(total, axis=1)][rows]
-        chosen.append(np.minimum(best, there) if step < terms.lead else best)
-        there = chosen[-1] + (arriving[step] if step < terms.lead else 0.0)
+        if step == terms.lead:
+            chosen.append(states[np.argmin(total + start * np.maximum(states - there[:, None], 0.0), axis=1)])
+            break
+        total = np.where(states <= np.maximum(there, terms.minimum)[:, None], total, np.inf)
+        chosen.append(np.minimum(states[np.argmin(total, axis=1)], there))
+        there = chosen[-1] + arriving[step]
     return np.stack(chosen, axis=1)
 
 

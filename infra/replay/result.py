@@ -68,7 +68,7 @@ def frontier_facts(result: Replay) -> dict[str, Any]:
 def steps_frame(result: Replay) -> pd.DataFrame:
     """`STEP_COLUMNS`, sorted by policy, series and time: `y` in the input's unit, the others machines, `unmet` machine-hours.
 
-    `cost_usd` holds what was held, used and started in the step.
+    `cost_usd` holds what was held, used and booted in the step.
     """
     scene = result.scene
     count, steps = scene.demand.shape
@@ -86,7 +86,7 @@ def steps_frame(result: Replay) -> pd.DataFrame:
             "unmet": step.unmet,
             "starts": outcome.starts,
             "stops": outcome.stops,
-            "cost_usd": step.cost + outcome.starts * result.terms.start,
+            "cost_usd": step.cost + outcome.track.booted * result.terms.start,
         }
         parts.append(pd.DataFrame({"policy": name, **shared, **{column: values.ravel() for column, values in columns.items()}}))
     frame = pd.concat(parts, ignore_index=True)

@@ -86,12 +86,14 @@ class Decision:
     Attributes:
         keep: hot in this step; what is there beyond it is suspended while `warm` asks for it, and released.
         ahead: hot in the step that an order of now reaches.
-        warm: standby machines, now and in the step that an order of now reaches.
+        warm: standby at most in this step; None: none.
+        warm_ahead: standby in the step that an order of now reaches; None: none.
     """
 
     keep: Array
     ahead: Array
-    warm: Array
+    warm: Array | None = None
+    warm_ahead: Array | None = None
 
 
 class ReplayPolicy(Protocol):
@@ -102,10 +104,14 @@ class ReplayPolicy(Protocol):
 
 @dataclass(eq=False)
 class Track:
-    """What a policy held: shape (S, T) each."""
+    """What a policy held, and the machines that were booted for it, which pay for their start; shape (S, T) each.
+
+    Booted are the machines of orders that came in, kept or not, standby or hot, and those that the hot ones grew by otherwise.
+    """
 
     hot: Array
     warm: Array
+    booted: Array
 
 
 @dataclass(eq=False)
@@ -166,7 +172,7 @@ class _Moment:
 
 
 def _begin(count: int, steps: int, held: Array, terms: Terms) -> _State:
-    track = Track(np.zeros((count, steps)), np.zeros((count, steps)))
+    track = Track(np.zeros((count, steps)), np.zeros((count, steps)), np.zeros((count, steps)))
     zero = np.zeros(count)
     return _State(held.copy(), zero, zero, np.zeros((terms.lead, count)), np.zeros((terms.warm_lead, count)), track)
 
@@ -181,18 +187,21 @@ def _outlook(forecasts: Issued | None, at: int, states: Array) -> Outlook | None
 def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) -> None:
     """Arrivals, decision, demand."""
     there = 1.0 if moment.stock_out is None else 1.0 - moment.stock_out
-    available = state.hot + state.back + state.orders[0] * there
-    standby = state.warm + state.warm_orders[0] * there
+    came, warm_came = state.orders[0] * there, state.warm_orders[0] * there
+    available, standby = state.hot + state.back + came, state.warm + warm_came
     arriving = np.concatenate([state.orders[1:], np.zeros_like(state.orders[:1])])
     warm_arriving = np.concatenate([state.warm_orders[1:], np.zeros_like(state.warm_orders[:1])])
     known = Known(moment.at, moment.day, moment.past, moment.outlook, available, arriving, terms)
     decision = policy.decide(known)
     hot = np.minimum(available, np.maximum(decision.keep, terms.minimum))
-    warm = np.minimum(standby + (available - hot), decision.warm)
+    zero = np.zeros_like(hot)
+    warm = np.minimum(standby + (available - hot), zero if decision.warm is None else decision.warm)
     arriving[-1] = np.maximum(np.maximum(decision.ahead, terms.minimum) - hot - arriving.sum(axis=0), 0.0)
-    warm_arriving[-1] = np.maximum(decision.warm - warm - warm_arriving.sum(axis=0), 0.0)
+    wanted = zero if decision.warm_ahead is None else decision.warm_ahead
+    warm_arriving[-1] = np.maximum(wanted - warm - warm_arriving.sum(axis=0), 0.0)
     used = settle(moment.demand, hot, warm, terms, moment.stock_out)
     resumed = np.ceil(used.resumed - 1e-9)
+    state.track.booted[:, moment.at] = np.maximum(came, hot - state.hot) + warm_came
     state.hot, state.back = hot, resumed + np.ceil(used.bought - 1e-9)
     state.warm = np.maximum(warm - resumed, 0.0)
     state.orders, state.warm_orders = arriving, warm_arriving

@@ -71,7 +71,7 @@ class Terms:
         lead: steps from an order until the machine serves, at least 1: what is ordered at a step's start serves from the next on.
         warm_lead: the same for a standby machine, which must have booted once.
         hot, warm, cold: USD per machine and hour; warm while suspended, a resumed machine costs `hot` beside.
-        start: USD per machine that is added to the hot ones.
+        start: USD per machine that is booted.
         warm_loss, cold_loss: share of a step's work that is lost when a machine is resumed or bought in it.
         value: USD per machine-hour of demand that is not served.
         minimum: machines hot, per series.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -48,8 +49,11 @@ class Optimal:
             now = machines(known.past[:, -1])
             keep, order = np.maximum(keep, now), np.maximum(order, now)
         reach = min(known.terms.warm_lead, ahead - 1)
-        standby = outlook.states[cover[:, [0, reach]]] - np.stack([keep, path[:, min(reach, known.terms.lead)]], axis=1)
-        return Decision(keep, order, np.maximum(standby.max(axis=1), 0.0))
+        upto = outlook.states[cover]
+        # A standby machine that is wanted again before it has cost as much as a boot is not given up.
+        patience = ceil(known.terms.start / max(known.terms.warm * known.terms.step_hours, 1e-9)) if known.terms.warm else ahead
+        standby = upto[:, : max(reach, patience) + 1].max(axis=1) - keep
+        return Decision(keep, order, np.maximum(standby, 0.0), np.maximum(upto[:, reach] - order, 0.0))
 
 
 class Newsvendor:
@@ -70,7 +74,7 @@ class Newsvendor:
         gain = -np.diff(outlook.shortage[:, : terms.lead + 1], axis=2) / np.diff(outlook.states)
         lost = terms.value * self._times * terms.cold_loss + terms.cold * float(terms.cold_loss < 1)
         wanted = outlook.states[(gain * lost > terms.hot).sum(axis=2)]
-        return Decision(wanted[:, 0], wanted[:, terms.lead], np.zeros(len(wanted)))
+        return Decision(wanted[:, 0], wanted[:, terms.lead])
 
 
 class Tiered:
@@ -95,7 +99,8 @@ class Tiered:
         share = np.maximum(machines(self._settings.medium_share * needed), self._minimum)
         tiers = [confidence > self._settings.high_confidence, confidence > self._settings.medium_confidence]
         hot = np.select(tiers, [needed, share], np.full_like(needed, self._minimum))
-        return Decision(hot[:, 0], hot[:, 1], (needed - hot)[:, 1])
+        warm = needed - hot
+        return Decision(hot[:, 0], hot[:, 1], warm.max(axis=1), warm[:, 1])
 
 
 def confidence_of(told: Array, tolerance: float) -> Array:

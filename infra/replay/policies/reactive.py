@@ -34,7 +34,7 @@ class Reactive:
 
     def decide(self, known: Known) -> Decision:
         wanted = self.wanted(known)
-        return Decision(wanted, wanted, np.zeros_like(wanted))
+        return Decision(wanted, wanted)
 
     def wanted(self, known: Known) -> Array:
         """Machines, of what was measured."""
@@ -52,7 +52,7 @@ class Static:
     def decide(self, known: Known) -> Decision:
         if self._peak is None:
             self._peak = machines(known.past.max(axis=1) * self._margin)
-        return Decision(self._peak, self._peak, np.zeros_like(self._peak))
+        return Decision(self._peak, self._peak)
 
 
 class Google:
@@ -72,7 +72,7 @@ class Google:
     def decide(self, known: Known) -> Decision:
         now = self._reactive.wanted(known)
         keep, ahead = (np.maximum(now, machines(self._pattern(known, steps) / self._target)) for steps in (0, known.terms.lead))
-        return Decision(keep, ahead, np.zeros_like(now))
+        return Decision(keep, ahead)
 
     def _pattern(self, known: Known, ahead: int) -> Array:
         daily = mean_before(known.past, ahead, known.day, _GOOGLE_DAYS)
@@ -102,7 +102,7 @@ class Aws:
             self._forecast, self._made = self._predicted(known, hour), known.at
         now, since = self._reactive.wanted(known), known.at - self._made
         keep, ahead = (np.maximum(now, machines(self._forecast[:, since + steps] / self._target)) for steps in (0, known.terms.lead))
-        return Decision(keep, ahead, np.zeros_like(now))
+        return Decision(keep, ahead)
 
     def _predicted(self, known: Known, hour: int) -> Array:
         """Shape (S, 48 hours of steps): every step of an hour says the highest of the hour's."""
