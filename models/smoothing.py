@@ -15,6 +15,7 @@ and Holt-Winters smoothing"). The gains of a step add up to at most 1 and season
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -25,7 +26,7 @@ from models.hourly_grid import Array, fill_rows
 from models.lag_features import Index
 from models.rhythm import HOURLY, Rhythm
 
-__all__ = ["Gains", "Last", "Seasons", "first_forecast", "smoothed_forecasts", "unseasoned"]
+__all__ = ["Gains", "Last", "Seasons", "Smoothing", "first_forecast", "smoothed_forecasts", "unseasoned"]
 
 _DAYS_BEFORE_START: Final = 2
 _WEEKS_BEFORE_START: Final = 2
@@ -109,24 +110,18 @@ def smoothed_forecasts(
         start: seasons known before (choices may be 1); a row that has some is at its level of the first two days from its first step on, so
             that origins within these know what comes after them.
     """
-    state = _State(values, gains, rhythm, start)
-    found = np.zeros((origins.size, *state.level.shape, horizon.size))
-    wanted = {int(origin): at for at, origin in enumerate(origins)}
-    steps = values.shape[1]
-    decay = gains.persistence ** horizon[:, None, None]
-    for step in range(steps + 1):
-        state.start(step)
-        if step in wanted:
-            found[wanted[step]] = state.ahead(step, horizon, decay)
-        if step < steps:
-            state.advance(step)
-    last = Last(state.level, state.error, state.spread, state.seen)
-    week = np.roll(state.week, -steps, axis=0) if state.weekly else state.week
-    return found, Seasons(np.roll(state.day, -steps, axis=0), week, last)
+    smoothing = Smoothing(values, gains, rhythm, start)
+    found = np.zeros((origins.size, *smoothing.level.shape, horizon.size))
+    for at, ahead in smoothing.forecasts(origins, horizon):
+        found[at] = ahead
+    return found, smoothing.seasons()
 
 
-class _State:
-    """Level, seasons and last error of every choice and row, shape (choices, rows), the seasons with the step of the period first."""
+class Smoothing:
+    """One pass over time; arguments as those of `smoothed_forecasts`.
+
+    Level, seasons and last error of every choice and row have the shape (choices, rows), the seasons with the step of the period first.
+    """
 
     def __init__(self, values: Array, gains: Gains, rhythm: Rhythm, start: Seasons | None) -> None:
         self.values, self.gains, self.rhythm = np.ascontiguousarray(values.T), gains, rhythm
@@ -135,12 +130,17 @@ class _State:
         self.filled = fill_rows(values, rhythm.day)
         rows, length = values.shape
         shape = (gains.level.shape[0], rows)
-        self.level, self.error, self.spread = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.level, self.error, self.spread, self.level_gain = np.zeros((4, *shape))
         self.day, self.week = np.zeros((rhythm.day, *shape)), np.zeros((rhythm.week, *shape))
-        self.day_gain = gains.day if rhythm.day > 1 else np.zeros_like(gains.day)
+        # At full size, because a product of arrays of one shape takes a third of the time of one that repeats a column.
+        self.persistence, self.least_level, self.day_gain = (
+            np.array(np.broadcast_to(gain, shape)) for gain in (gains.persistence, gains.level, gains.day)
+        )
+        if rhythm.day == 1:
+            self.day_gain[:] = 0.0
         self.week_gain, self.week_share = np.zeros(shape), np.zeros(shape)
         self.seen, self.started = np.zeros(rows), np.zeros(rows, dtype=bool)
-        self.moving = self.weekly = False
+        self.moving = self.weekly = self.settled = False
         first = np.argmax(self.measured, axis=0) if length else np.zeros(rows, dtype=np.int64)
         self.day_start = np.minimum(first + first_forecast(rhythm), length)
         week_start = first + unseasoned(rhythm)
@@ -150,7 +150,26 @@ class _State:
             self._resume(first, start)
         self.starts = set(self.day_start.tolist()) | set(self.week_start.tolist())
 
-    def start(self, step: int) -> None:
+    def forecasts(self, origins: Index, horizon: Index) -> Iterator[tuple[int, Array]]:
+        """(place of an origin, forecasts from it of shape (choices, rows, horizons)), while the pass goes on to the last step."""
+        wanted = {int(origin): at for at, origin in enumerate(origins)}
+        decay = self.persistence ** horizon[:, None, None]
+        steps = len(self.values)
+        for step in range(steps + 1):
+            self._start(step)
+            if step in wanted:
+                yield wanted[step], self._ahead(step, horizon, decay)
+            if step < steps:
+                self._advance(step)
+
+    def seasons(self) -> Seasons:
+        """What the pass ended with."""
+        steps = len(self.values)
+        last = Last(self.level, self.error, self.spread, self.seen)
+        week = np.roll(self.week, -steps, axis=0) if self.weekly else self.week
+        return Seasons(np.roll(self.day, -steps, axis=0), week, last)
+
+    def _start(self, step: int) -> None:
         """Take up the rows, and the seasons of the week, whose time has come."""
         if step not in self.starts:
             return
@@ -161,7 +180,7 @@ class _State:
         if rows.size:
             self._start_week(rows, step)
 
-    def ahead(self, step: int, horizon: Index, decay: Array) -> Array:
+    def _ahead(self, step: int, horizon: Index, decay: Array) -> Array:
         """Forecasts of shape (choices, rows, horizons) with all before `step` known; `decay` is persistence^horizon, horizons first."""
         target = step + horizon - 1
         found = self.day[target % self.day_steps]
@@ -171,12 +190,12 @@ class _State:
         found += decay * self.error
         return np.moveaxis(found, 0, -1)
 
-    def advance(self, step: int) -> None:
+    def _advance(self, step: int) -> None:
         """Learn the measurements of `step`. Works in place: this is where all the time goes."""
         day, week = self.day[step % self.day_steps], self.week[step % self.week_steps]
         known = self.measured[step] & self.started
         whole = bool(known.all())
-        expected = self.gains.persistence * self.error
+        expected = self.persistence * self.error
         news = self.level + day
         if self.weekly:
             news += week
@@ -192,13 +211,19 @@ class _State:
         self.spread = usual
         self.error = news if whole else np.where(known, news, expected)
         error = news if whole else np.where(known, news, 0.0)
-        moved = np.maximum(self.gains.level, 1 / (np.minimum(self.seen, self.memory) + 1)) * error
+        moved = self._level_gain() * error
         self.seen += known
         self.level += moved
         rest = np.subtract(error, moved, out=moved)
         day += self.day_gain * rest
         if self.weekly:
             week += self.week_share * rest
+
+    def _level_gain(self) -> Array:
+        if not self.settled:
+            self.level_gain = np.maximum(self.least_level, 1 / (np.minimum(self.seen, self.memory) + 1))
+            self.settled = bool((self.seen >= self.memory).all())
+        return self.level_gain
 
     def _usual(self, size: Array, known: Flags, *, whole: bool) -> Array:
         """The usual departure after ones of `size`, in which an outlier counts up to a reach."""
@@ -220,7 +245,7 @@ class _State:
         self.day[(step + np.arange(day))[:, None] % day, :, rows] = profile.T[:, :, None]
         self.level[:, rows] = mean[:, -1]
         self.spread[:, rows] = np.abs(np.diff(days.reshape(rows.size, -1), axis=1)).mean(axis=1)
-        self.seen[rows], self.started[rows], self.moving = day, True, False
+        self.seen[rows], self.started[rows], self.moving, self.settled = day, True, False, False
 
     def _start_week(self, rows: Index, step: int) -> None:
         """What the profile of the two weeks before `step` has beyond the profile of their days."""

@@ -17,7 +17,7 @@ from models.hourly_grid import Array, fill_rows, places
 from models.lag_features import Index
 from models.log_scale import LogScale
 from models.rhythm import HOURLY, Rhythm
-from models.smoothing import Gains, Seasons, first_forecast, smoothed_forecasts
+from models.smoothing import Gains, Seasons, Smoothing, first_forecast
 from models.smoothing_end import SmoothingEnd
 from models.weighted_quantiles import weighted_quantiles
 
@@ -139,9 +139,13 @@ def on_both_scales(
     Args:
         gains: of shape (choices, 1), or (choices, 2 series) for both scales in turn, as the seasons are.
     """
-    series = values.shape[0]
-    found, seasons = smoothed_forecasts(np.concatenate([values, scale.to(values)]), gains, origins, horizon, rhythm, start)
-    return np.concatenate([found[:, :, :series], scale.back(found[:, :, series:])], axis=1), seasons
+    series, choices = values.shape[0], gains.level.shape[0]
+    smoothing = Smoothing(np.concatenate([values, scale.to(values)]), gains, rhythm, start)
+    found = np.zeros((origins.size, 2 * choices, series, horizon.size))
+    for at, ahead in smoothing.forecasts(origins, horizon):
+        found[at, :choices] = ahead[:, :series]
+        found[at, choices:] = scale.back(np.ascontiguousarray(ahead[:, series:]))
+    return found, smoothing.seasons()
 
 
 def changing_unit(filled: Array, origins: Index, day: int) -> Array:
@@ -250,9 +254,12 @@ def _trial(values: Array, rhythm: Rhythm, half_life: Array) -> _Trial:
 def _score(forecasts: Array, trial: _Trial) -> Array:
     """Shape (series, blocks, choices): logarithm of the absolute error against the best choice's, drawn towards 0 for want of evidence."""
     starts = np.flatnonzero(np.diff(trial.block, prepend=-1))
-    error = np.abs(forecasts - trial.truth[:, None])
-    error *= trial.trust[:, None]
-    loss = np.add.reduceat(error.sum(axis=0), starts, axis=2).transpose(1, 2, 0)
+    total = np.zeros(forecasts.shape[1:])
+    for ahead, truth, trust in zip(forecasts, trial.truth, trial.trust, strict=True):  # all origins at once would leave the cache
+        error = np.abs(ahead - truth)
+        error *= trust
+        total += error
+    loss = np.add.reduceat(total, starts, axis=2).transpose(1, 2, 0)
     size = np.add.reduceat((np.abs(trial.truth) * trial.trust).sum(axis=0), starts, axis=1)
     loss += 1e-6 * size[:, :, None] + _TINY
     evidence = trial.evidence[:, None, None]
