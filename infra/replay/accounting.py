@@ -33,13 +33,17 @@ def settle(demand: Array, hot: Array, warm: Array, terms: Terms, stock_out: Arra
     """Hot machines serve first and lose nothing; warm ones are resumed for the rest, cold ones bought for what is then left.
 
     A machine resumed or bought serves all but its lost share (`Terms.warm_loss`, `cold_loss`). Where that is the whole step, nobody buys.
-    During a stock-out nothing is resumed or bought.
+    During a stock-out nothing is resumed or bought. Where all series share a stock, what is left of it limits what they buy together, each by
+    the same share. The series are the first axis.
     """
     rest = np.maximum(demand - hot, 0.0)
     there = 1.0 if stock_out is None else 1.0 - stock_out
     useful_warm, useful_cold = float(terms.warm_loss < 1), float(terms.cold_loss < 1)
     resumed = np.minimum(rest, warm) * there * useful_warm
     bought = (rest - resumed) * there * useful_cold
+    if np.isfinite(terms.stock):
+        room = np.maximum(terms.stock - (hot + warm).sum(axis=0), 0.0)
+        bought = bought * np.minimum(1.0, room / np.maximum(bought.sum(axis=0), 1e-12))
     unserved = resumed * terms.warm_loss + bought * terms.cold_loss + (rest - resumed - bought)
     cost = hot * terms.hot + warm * terms.warm + resumed * terms.hot + bought * terms.cold
     return Step(resumed, bought, unserved * terms.step_hours, cost * terms.step_hours)

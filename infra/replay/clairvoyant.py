@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from infra.replay.joint import joint_track
 from infra.replay.program_steps import step_costs, warm_cover, whole_path
 from infra.replay.scene import Array, Scene
 from infra.replay.walk import Track
@@ -19,6 +20,8 @@ _MOST_CELLS: Final = 8_000_000
 
 def foresee(scene: Scene, terms: Terms, *, states: Array, held: Array, times: float = 1.0) -> Track:
     """What it would have held: no other plan of whole machines costs less, what is lost counted at the value of service times `times`."""
+    if terms.shared:
+        return joint_track(scene, terms, held=held, times=times)
     count, steps = scene.demand.shape
     at_once = max(1, _MOST_CELLS // (steps * len(states)))
     hot, warm = np.empty((count, steps)), np.empty((count, steps))

@@ -15,7 +15,7 @@ from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from infra.replay.scene import Array, Scene
 
-__all__ = ["Issued", "issued_from", "read_issued", "row_interp", "shortage"]
+__all__ = ["Issued", "bands", "issued_from", "read_issued", "row_interp", "shortage"]
 
 _LEVELS: Final = np.array([0.0, *QUANTILES])
 # Chance that demand reaches into the band below each quantile, and into the tail above the last one.
@@ -110,19 +110,27 @@ def read_issued(path: Path, scene: Scene) -> Issued:
     return issued_from(scene, series, [pd.Timestamp(moment) for moment in times], values)
 
 
+def bands(quantiles: Array) -> tuple[Array, Array]:
+    """Widths of the bands of demand between neighbouring quantiles, machines, and the chance that demand reaches into each: (..., Q + 1) both.
+
+    The first band begins at 0. Above the last quantile demand is taken to fall off exponentially, with the scale that the two last quantiles
+    show: one more band, twice that scale wide, which holds as much expected demand as the whole tail.
+    """
+    scale = (quantiles[..., -1:] - quantiles[..., -2:-1]) / np.log((1 - _TAIL_LEVELS[0]) / (1 - _TAIL_LEVELS[1]))
+    width = np.concatenate([quantiles[..., :1], np.diff(quantiles, axis=-1), 2 * scale], axis=-1)
+    return width, np.broadcast_to(_REACH, width.shape)
+
+
 def shortage(quantiles: Array, capacity: Array) -> Array:
     """Expected demand above each capacity, machines: shape (..., N) for quantiles (..., Q) and capacities (N,).
 
-    The chance that demand reaches into the band between two neighbouring quantiles is one minus the middle of their levels, the same in the
-    whole band, as in the program; the first band begins at 0. Above the last quantile demand is taken to fall off exponentially, with the
-    scale that the two last quantiles show: one more band, twice that scale wide.
+    The chance that demand reaches into a band (see `bands`) is one minus the middle of its levels, the same in the whole band, as in the program.
     """
-    zero = np.zeros_like(quantiles[..., :1])
-    scale = (quantiles[..., -1:] - quantiles[..., -2:-1]) / np.log((1 - _TAIL_LEVELS[0]) / (1 - _TAIL_LEVELS[1]))
-    edges = np.concatenate([zero, quantiles, quantiles[..., -1:] + 2 * scale], axis=-1)
+    width, reach = bands(quantiles)
+    zero = np.zeros_like(width[..., :1])
+    edges = np.concatenate([zero, np.cumsum(width, axis=-1)], axis=-1)
     # The sum over bands of reach x what of the band lies above the capacity is a piecewise linear function: its values at the edges, then lines.
-    width = np.diff(edges, axis=-1)
-    above = np.concatenate([np.cumsum((width * _REACH)[..., ::-1], axis=-1)[..., ::-1], zero], axis=-1)
+    above = np.concatenate([np.cumsum((width * reach)[..., ::-1], axis=-1)[..., ::-1], zero], axis=-1)
     rows, kinds = int(np.prod(quantiles.shape[:-1])), edges.shape[-1]
     asked = np.broadcast_to(capacity, (rows, len(capacity)))
     found = row_interp(asked, edges.reshape(rows, kinds), above.reshape(rows, kinds))

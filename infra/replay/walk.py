@@ -15,7 +15,7 @@ from infra.replay.forecasts import Issued, shortage
 from infra.replay.scene import Array, Scene
 from infra.replay.world import Terms
 
-__all__ = ["Decision", "Known", "Listener", "Outlook", "ReplayPolicy", "Silent", "Track", "walk"]
+__all__ = ["Decision", "Known", "Listener", "Outlook", "ReplayPolicy", "Silent", "Track", "walk", "within"]
 
 
 class Listener(Protocol):
@@ -66,6 +66,7 @@ class Known:
         past: shape (S, H + at), machines that were needed, up to the step before.
         outlook: the newest forecast; None when there is none.
         available: shape (S,), hot machines that are there now.
+        standby: shape (S,), standby machines that are there now.
         arriving: shape (lead, S), hot machines that come with each of the next steps.
         terms: prices and lead times.
     """
@@ -75,6 +76,7 @@ class Known:
     past: Array
     outlook: Outlook | None
     available: Array
+    standby: Array
     arriving: Array
     terms: Terms
 
@@ -191,14 +193,16 @@ def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) ->
     available, standby = state.hot + state.back + came, state.warm + warm_came
     arriving = np.concatenate([state.orders[1:], np.zeros_like(state.orders[:1])])
     warm_arriving = np.concatenate([state.warm_orders[1:], np.zeros_like(state.warm_orders[:1])])
-    known = Known(moment.at, moment.day, moment.past, moment.outlook, available, arriving, terms)
+    known = Known(moment.at, moment.day, moment.past, moment.outlook, available, standby, arriving, terms)
     decision = policy.decide(known)
     hot = np.minimum(available, np.maximum(decision.keep, terms.minimum))
     zero = np.zeros_like(hot)
     warm = np.minimum(standby + (available - hot), zero if decision.warm is None else decision.warm)
     arriving[-1] = np.maximum(np.maximum(decision.ahead, terms.minimum) - hot - arriving.sum(axis=0), 0.0)
+    arriving[-1] = within(arriving[-1], terms.stock - hot.sum() - warm.sum() - arriving[:-1].sum() - warm_arriving.sum())
     wanted = zero if decision.warm_ahead is None else decision.warm_ahead
     warm_arriving[-1] = np.maximum(wanted - warm - warm_arriving.sum(axis=0), 0.0)
+    warm_arriving[-1] = within(warm_arriving[-1], terms.stock - hot.sum() - warm.sum() - arriving.sum() - warm_arriving[:-1].sum())
     used = settle(moment.demand, hot, warm, terms, moment.stock_out)
     resumed = np.ceil(used.resumed - 1e-9)
     state.track.booted[:, moment.at] = np.maximum(came, hot - state.hot) + warm_came
@@ -206,3 +210,9 @@ def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) ->
     state.warm = np.maximum(warm - resumed, 0.0)
     state.orders, state.warm_orders = arriving, warm_arriving
     state.track.hot[:, moment.at], state.track.warm[:, moment.at] = hot, warm
+
+
+def within(orders: Array, room: float) -> Array:
+    """The orders, or where they are more than the stock has room for, as large a part of each, in whole machines."""
+    total = orders.sum()
+    return orders if total <= room else np.floor(orders * max(room, 0.0) / total + 1e-9)

@@ -95,6 +95,11 @@ class Terms:
     stock: float = math.inf
     budget: float = math.inf
 
+    @property
+    def shared(self) -> bool:
+        """Whether series share a limit, so that they must be planned together."""
+        return math.isfinite(self.stock) or math.isfinite(self.budget)
+
 
 def read_world(path: Path | None) -> World:
     """The world of a YAML file, or the default one.

@@ -10,6 +10,7 @@ import numpy as np
 from headroom.settings_services import Policy
 from headroom.vocabulary import QUANTILES
 from infra.replay.forecasts import row_interp
+from infra.replay.joint import JointPlan
 from infra.replay.policies.reactive import Reactive, machines
 from infra.replay.program_steps import first_steps, step_costs, warm_cover
 from infra.replay.scene import Array
@@ -34,12 +35,15 @@ class Optimal:
     def __init__(self, value_times: float = 1.0) -> None:
         self._times = value_times
         self._fallback = Reactive()
+        self._joint = JointPlan(value_times)
 
     def decide(self, known: Known) -> Decision:
         outlook = known.outlook
         if outlook is None or outlook.quantiles.shape[1] <= known.terms.lead:
             return self._fallback.decide(known)
         ahead = min(_AHEAD_STEPS + known.terms.lead, outlook.quantiles.shape[1])
+        if known.terms.shared:
+            return self._joint.decide(known, ahead)
         short = outlook.shortage[:, :ahead]
         cover = warm_cover(short, outlook.states, known.terms, self._times)
         costs = step_costs(short, cover, outlook.states, known.terms, self._times)
