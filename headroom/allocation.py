@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from infra.cloud import Cloud
     from infra.reconciler import ReconcileReport
 
-__all__ = ["MadePlan", "make_plan", "newest_plan_acted_upon", "reconcile_region"]
+__all__ = ["MadePlan", "make_plan", "newest_plan_acted_upon", "open_cloud", "reconcile_region"]
 
 # A forecast this old still says more than none: when scoring fails, allocation goes on with the last good one.
 _LAST_GOOD: Final = pd.Timedelta("24h")
@@ -104,7 +104,6 @@ def reconcile_region(
         BadInputError: when there is no such plan, or a newer one has been acted upon.
         UnavailableError: when the cloud does not answer.
     """
-    from infra.cloud import Cloud
     from infra.ledger import Ledger
     from infra.reconciler import reconcile
 
@@ -118,9 +117,15 @@ def reconcile_region(
             f"the plan of {issue_time.isoformat()} is older than the one of {newest.isoformat()} that was acted upon; "
             "going back would release capacity that is needed. Use --dry-run, or plan for a later time"
         )
-    endpoint = opened.home.cloud_endpoint or settings.cloud.endpoint
-    cloud = cloud or Cloud(settings.cloud.project, endpoint, timeout=settings.cloud.operation_timeout_seconds)
-    return reconcile(settings, ledger, cloud, plan, issue_time=issue_time, region=region, dry_run=dry_run)
+    return reconcile(settings, ledger, cloud or open_cloud(opened), plan, issue_time=issue_time, region=region, dry_run=dry_run)
+
+
+def open_cloud(opened: Runtime) -> Cloud:
+    """The cloud of the settings, with the environment's credentials."""
+    from infra.cloud import Cloud
+
+    settings = opened.settings.cloud
+    return Cloud(settings.project, opened.home.cloud_endpoint or settings.endpoint, timeout=settings.operation_timeout_seconds)
 
 
 def _newest_forecast(opened: Runtime, issue_time: pd.Timestamp) -> pd.DataFrame:

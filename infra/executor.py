@@ -161,7 +161,8 @@ class Executor:
             there = self.cloud.reservation(action.zone, action.name)
             if there is None or there.in_use <= action.wanted["count"]:
                 return True
-            group = self.cloud.group(action.region, action.observed["group"])
+            name = action.observed.get("group")
+            group = self.cloud.group(action.region, name) if name else None
             if group is None or not group.draining or time.monotonic() >= end:
                 _LOG.info("%d machines still use it, looking again: %s", there.in_use, action.description)
                 return False

@@ -29,7 +29,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-__all__ = ["actions", "create_tables", "facts", "holdings", "open_engine", "unmet"]
+__all__ = ["accepted", "actions", "adoptions", "create_tables", "facts", "holdings", "open_engine", "unmet"]
 
 _BUSY_MILLISECONDS: Final = 30_000
 _BOOTSTRAP_LOCK: Final = 0x48656164  # any number that only this bootstrap uses
@@ -138,6 +138,38 @@ holdings = Table(
     Column("usd_per_hour", Float, nullable=False),
     Column("confirmed_at", UtcTime, nullable=False),
     Index("ledger_holdings_region", "region"),
+)
+
+
+# Amounts set by hand that shall stay for a time, and who wanted it why.
+adoptions = Table(
+    "ledger_adoptions",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("region", String(63), nullable=False),
+    Column("service", String(63), nullable=False),
+    Column("what", String(16), nullable=False),
+    Column("amount", Float, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    Index("ledger_adoptions_region_until", "region", "until"),
+)
+
+
+# What was found changed by hand and is no drift any more: it counts as asked for until the next call on the resource.
+accepted = Table(
+    "ledger_accepted",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("region", String(63), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("zone", String(63), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("field", String(32), nullable=False),
+    Column("found", JSON, nullable=True),
+    Column("recorded_at", UtcTime, nullable=False),
+    Index("ledger_accepted_region", "region"),
 )
 
 

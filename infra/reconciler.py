@@ -11,6 +11,7 @@ import pandas as pd
 from headroom.errors import UnavailableError
 from headroom.settings import Settings
 from infra.actions import Action
+from infra.adoptions import adopted, with_adoptions
 from infra.cloud import Cloud
 from infra.diff import diff
 from infra.diff_amounts import bandwidth_facts
@@ -81,7 +82,8 @@ def reconcile(
         UnavailableError: when the cloud does not answer; run again.
     """
     wished = desired_state(settings, plan, issue_time=issue_time, region=region)
-    targets = with_memory(wished, ledger, region=region, issue_time=issue_time)
+    kept = with_adoptions(wished, adopted(ledger, region, at=issue_time))
+    targets = with_memory(kept, ledger, region=region, issue_time=issue_time)
     zones = settings.regions[region].zones
     if dry_run:
         observed = observe(cloud, targets, region=region, zones=zones)

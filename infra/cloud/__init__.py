@@ -3,6 +3,7 @@
 from infra.cloud.client import Cloud
 from infra.cloud.connection import key_credentials
 from infra.cloud.operations import Operation
+from infra.cloud.owned import Owned
 from infra.cloud.states import AttachmentState, DiskState, GroupState, MachineFailure, MachineShape, PoolState, ReservationState
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MachineFailure",
     "MachineShape",
     "Operation",
+    "Owned",
     "PoolState",
     "ReservationState",
     "key_credentials",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from infra.actions import Action
 from infra.cloud import writes
 from infra.cloud.connection import Connection
 from infra.cloud.operations import Operation, find_operation, get_operation, read_operation, wait_for
+from infra.cloud.owned import Owned, owned_in_region, owned_templates
 from infra.cloud.states import (
     AttachmentState,
     DiskState,
@@ -28,7 +29,9 @@ _Call = Callable[[str, Action], tuple[str, str, dict[str, Any]]]
 # (kind, verb) -> what makes the request of a writing call.
 _WRITES: Final[dict[tuple[str, str], _Call]] = {
     ("template", "create"): writes.create_template,
+    ("template", "delete"): writes.delete_template,
     ("group", "create"): writes.create_group,
+    ("group", "delete"): writes.delete_group,
     ("group", "scale"): writes.scale_group,
     ("group", "standby"): writes.set_standby,
     ("group", "set-template"): writes.set_template,
@@ -96,6 +99,14 @@ class Cloud:
 
     def pool(self, zone: str, name: str) -> PoolState | None:
         return self._connection.get("StoragePoolsClient", {"zone": zone, "storage_pool": name}, lambda m: PoolState.read(zone, m))
+
+    def owned(self, region: str, zones: Sequence[str]) -> list[Owned]:
+        """What carries our mark in a region and its zones, templates left out."""
+        return owned_in_region(self._connection, region, zones)
+
+    def owned_templates(self) -> list[Owned]:
+        """Templates that carry our mark."""
+        return owned_templates(self._connection)
 
     def quotas(self, region: str) -> dict[str, QuotaState]:
         """Quota metric -> limit and usage; empty when the cloud does not know the region."""

@@ -14,7 +14,9 @@ __all__ = [
     "create_regional_disk",
     "create_reservation",
     "create_template",
+    "delete_group",
     "delete_reservation",
+    "delete_template",
     "extend_reservation",
     "resize_disk",
     "resize_pool",
@@ -47,6 +49,10 @@ def create_template(_project: str, action: Action) -> Request:
     return "InstanceTemplatesClient", "insert", {"instance_template_resource": body}
 
 
+def delete_template(_project: str, action: Action) -> Request:
+    return "InstanceTemplatesClient", "delete", {"instance_template": action.name}
+
+
 def create_group(project: str, action: Action) -> Request:
     """An empty regional group that fills unused reservations first (shape ANY) and takes from its standby pool when it grows."""
     body = {
@@ -63,6 +69,10 @@ def create_group(project: str, action: Action) -> Request:
         "standby_policy": {"mode": "SCALE_OUT_POOL"},
     }
     return "RegionInstanceGroupManagersClient", "insert", {"region": action.region, "instance_group_manager_resource": body}
+
+
+def delete_group(_project: str, action: Action) -> Request:
+    return "RegionInstanceGroupManagersClient", "delete", {"region": action.region, "instance_group_manager": action.name}
 
 
 def scale_group(_project: str, action: Action) -> Request:

@@ -1,0 +1,91 @@
+"""The commands for what is in the cloud beside the plan, against a local cloud and a whole installation's folders."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cloud_world import World, world
+from plan_rows import ISSUE, PROJECT, REGION, ZONES, plan_of, settings_text
+from typer.testing import CliRunner
+
+from headroom.allocation import reconcile_region
+from headroom.cli import app
+from headroom.errors import BadInputError
+from headroom.lake import Lake
+from headroom.runtime import Runtime
+
+EDGE = "headroom-edge-n2-standard-8"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    capacity = tmp_path / "capacity.yaml"
+    capacity.write_text(settings_text().replace("headroom-test", PROJECT))
+    with world(tmp_path) as opened:
+        monkeypatch.setenv("HEADROOM_HOME", str(tmp_path / "var"))
+        monkeypatch.setenv("HEADROOM_CAPACITY", str(capacity))
+        monkeypatch.setenv("HEADROOM_CLOUD_ENDPOINT", opened.address)
+        monkeypatch.setenv("HEADROOM_DATABASE_URL", f"sqlite:///{tmp_path}/ledger.db")
+        monkeypatch.delenv("HEADROOM_LAKE", raising=False)
+        plan = plan_of({"edge": {"instances": 4}})
+        Lake(str(tmp_path / "var" / "lake")).replace("plans", plan, start=ISSUE, end=ISSUE.replace(hour=1), where={"region": [REGION]})
+        reconcile_region(Runtime.open(), issue_time=ISSUE, region=REGION, dry_run=False)
+        opened.admin("clock", advance_seconds=60)
+        yield opened
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return " ".join(done.output.split())
+
+
+def count(here: World) -> int:
+    found = here.cloud.reservation(ZONES[0], EDGE)
+    return found.count if found else 0
+
+
+def test_drift_is_shown_then_mended(here: World) -> None:
+    assert run("drift") == "nothing has drifted"
+    here.call("POST", f"zones/{ZONES[0]}/reservations/{EDGE}/resize", {"specificSkuCount": "7"})
+    here.admin("clock", advance_seconds=60)
+    assert "count is 7, count 4 was asked for" in run("drift", "--region", REGION)
+    assert count(here) == 7
+    assert "done: europe-west9-a: release 3 of 7" in run("drift", "--mend")
+    assert count(here) == 4
+    assert run("drift") == "nothing has drifted"
+
+
+def test_drift_is_kept_by_choice(here: World) -> None:
+    here.call("POST", f"zones/{ZONES[0]}/reservations/{EDGE}/resize", {"specificSkuCount": "7"})
+    here.admin("clock", advance_seconds=60)
+    with pytest.raises(BadInputError, match="without a reason"):
+        run("drift", "--adopt", "edge")
+    assert f"{REGION}: hot 7 is kept until" in run("drift", "--adopt", "edge", "--hours", "3", "--why", "load test")
+    reconcile_region(Runtime.open(), issue_time=ISSUE, region=REGION, dry_run=False)
+    assert count(here) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("--mend", "--adopt", "edge"), "give one of them"), (("--region", "mars"), "--region mars: not in the settings")],
+)
+def test_orders_that_make_no_sense_are_refused(here: World, arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        run("drift", *arguments)
+
+
+def test_orphans_are_shown_then_collected(here: World) -> None:
+    assert run("orphans") == "no orphans"
+    body = {"name": "old", "description": "headroom-managed: hot capacity for gone; issued x"}
+    specific = {"count": 2, "instanceProperties": {"machineType": "n2-standard-8"}}
+    here.call("POST", f"zones/{ZONES[0]}/reservations", {**body, "specificReservation": specific})
+    here.admin("clock", advance_seconds=60)
+    shown = run("orphans")
+    assert "reservation old (2 x n2-standard-8)" in shown
+    assert "1 may be collected: headroom orphans --collect" in shown
+    assert here.cloud.reservation(ZONES[0], "old") is not None
+    assert f"done: {ZONES[0]}: collect the orphan reservation old" in run("orphans", "--collect")
+    here.admin("clock", advance_seconds=60)
+    assert here.cloud.reservation(ZONES[0], "old") is None
+    assert count(here) == 4
