@@ -2,7 +2,7 @@
 ### Allocate capacity
 
 **What.** Turns the forecasts into a plan (hot, warm, cold per region, service and hour), compares it with what the ledger and the
-cloud hold, waits for a person when the increase in cost is above the limit, and reconciles region by region.
+cloud hold, waits for a person when the increase or decrease in cost is above its limit, and reconciles region by region.
 
 **When.** When forecasts are published. By hand with `dry_run` on (the default then): it plans and shows the difference, and writes
 nothing to the cloud. A backfilled forecast, or one older than the last plan acted upon, is planned and never acted upon.
@@ -60,7 +60,7 @@ def allocate_capacity() -> None:
         return "ask_for_approval" if made["ask"] else "within_limit"
 
     planned = plan()
-    with TaskGroup("agreement", prefix_group_id=False, tooltip="A person agrees, or the increase is within the limit") as agreement:
+    with TaskGroup("agreement", prefix_group_id=False, tooltip="A person agrees, or the change is within its limit") as agreement:
         PlanApprovalOperator(
             task_id="ask_for_approval",
             subject="Capacity plan of {{ ti.xcom_pull(task_ids='plan', key='request')['issue_time'] }} needs approval",

@@ -146,7 +146,7 @@ def apply(
     as_of: AsOf = None,
     region: Regions = None,
     policy: Policy = None,
-    approve: Annotated[bool, typer.Option("--approve", help="You approve an increase above the limit of capacity.yaml.")] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="You approve a change above the limits of capacity.yaml.")] = False,
 ) -> None:
     """Make the plan of an issue time and reconcile the cloud with it.
 
@@ -159,7 +159,7 @@ def apply(
     console, opened, issue = open_console(), Runtime.open(), _issue(as_of)
     made = make_plan(opened, issue_time=issue, regions=region, policy=policy)
     if made.approval_needed and not approve:
-        raise BadInputError(f"{made.approval_text} Nothing was changed; run again with --approve, or change policy.approval_usd_per_day")
+        raise BadInputError(f"{made.approval_text} Nothing was changed; run again with --approve, or change that limit")
     for name in made.regions:
         with console.status(f"reconciling {name}"):
             done = reconcile_region(opened, issue_time=issue, region=name, dry_run=False)

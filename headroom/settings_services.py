@@ -124,6 +124,9 @@ class Policy(Strict):
         default=10_000, description="above it machines go from hot to warm, least critical first; refused if that is not enough"
     )
     approval_usd_per_day: NotNegative = Field(default=1_000, description="an increase above it waits for a person")
+    approval_decrease_usd_per_day: NotNegative | None = Field(
+        default=None, description="a decrease above it waits for a person; none: no decrease does"
+    )
     approval_timeout_minutes: Positive = Field(default=60, description="no answer by then means no")
     hold_hours: Annotated[int, Field(ge=1, le=72)] = Field(default=1, description="hours between two allocations")
 

@@ -1,4 +1,4 @@
-"""The day's budget of a plan, and the increase in spending that needs a person."""
+"""The day's budget of a plan, and the change in spending that needs a person."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CENT: Final = 0.01
 
 @dataclass(frozen=True)
 class Approval:
-    """Whether a person must agree before a plan is applied, and the figures behind it."""
+    """Whether a person must agree before a plan is applied, and the figures behind it; an `increase` below 0 is a decrease."""
 
     needed: bool
     plan_usd_per_day: float
@@ -34,19 +34,24 @@ def approval_needed(settings: Settings, plan: pd.DataFrame, *, held_usd_per_day:
     """Compare the first 24 hours of a plan with what is held now.
 
     Args:
-        settings: `policy.approval_usd_per_day` is the largest increase that needs nobody.
+        settings: `policy.approval_usd_per_day` is the largest increase that needs nobody, `policy.approval_decrease_usd_per_day` the
+            largest decrease (None: any).
         plan: rows in the `plans` schema.
         held_usd_per_day: list price of what the ledger holds now, per day (0 when nothing is held).
     """
     planned = plan_usd_per_day(plan)
     increase = planned - held_usd_per_day
-    limit = settings.policy.approval_usd_per_day
-    needed = increase > limit
-    verdict = "above" if needed else "within"
-    reason = (
-        f"plan {planned:,.2f} USD/day, held {held_usd_per_day:,.2f} USD/day: an increase of {increase:,.2f} is {verdict} "
-        f"policy.approval_usd_per_day {limit:,.2f}"
+    policy = settings.policy
+    if increase >= 0:
+        name, limit = "approval_usd_per_day", policy.approval_usd_per_day
+    else:
+        name, limit = "approval_decrease_usd_per_day", policy.approval_decrease_usd_per_day
+    needed = limit is not None and abs(increase) > limit
+    change = f"{'an increase' if increase >= 0 else 'a decrease'} of {abs(increase):,.2f}"
+    verdict = (
+        f"is {'above' if needed else 'within'} policy.{name} {limit:,.2f}" if limit is not None else f"waits for nobody (policy.{name})"
     )
+    reason = f"plan {planned:,.2f} USD/day, held {held_usd_per_day:,.2f} USD/day: {change} {verdict}"
     return Approval(needed, planned, held_usd_per_day, increase, reason)
 
 
