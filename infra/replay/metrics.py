@@ -97,7 +97,7 @@ def measure(scene: Scene, terms: Terms, outcome: Outcome, clairvoyant: Outcome |
         cost_usd=cost,
         loss_usd=loss,
         cost_over_clairvoyant=cost / best_cost if best_cost > 0 else float("nan"),
-        regret_usd=cost + loss - best_cost - best_loss,
+        regret_usd=(cost + loss) - (best_cost + best_loss),
         unmet_volume=float(unmet.sum() / hours.sum()) if hours.sum() > 0 else 0.0,
         unmet_machine_hours=float(unmet.sum()),
         violated_hours=float((shares > terms.violated_share).sum() * terms.step_hours),

@@ -195,9 +195,10 @@ def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) ->
     warm_arriving = np.concatenate([state.warm_orders[1:], np.zeros_like(state.warm_orders[:1])])
     known = Known(moment.at, moment.day, moment.past, moment.outlook, available, standby, arriving, terms)
     decision = policy.decide(known)
-    hot = np.minimum(available, np.maximum(decision.keep, terms.minimum))
+    hot = within(np.minimum(available, np.maximum(decision.keep, terms.minimum)), terms.stock)
     zero = np.zeros_like(hot)
     warm = np.minimum(standby + (available - hot), zero if decision.warm is None else decision.warm)
+    warm = within(warm, terms.stock - hot.sum())
     arriving[-1] = np.maximum(np.maximum(decision.ahead, terms.minimum) - hot - arriving.sum(axis=0), 0.0)
     arriving[-1] = within(arriving[-1], terms.stock - hot.sum() - warm.sum() - arriving[:-1].sum() - warm_arriving.sum())
     wanted = zero if decision.warm_ahead is None else decision.warm_ahead
@@ -212,7 +213,7 @@ def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) ->
     state.track.hot[:, moment.at], state.track.warm[:, moment.at] = hot, warm
 
 
-def within(orders: Array, room: float) -> Array:
-    """The orders, or where they are more than the stock has room for, as large a part of each, in whole machines."""
-    total = orders.sum()
-    return orders if total <= room else np.floor(orders * max(room, 0.0) / total + 1e-9)
+def within(machines: Array, room: float) -> Array:
+    """Machines, or where they are more than the stock has room for, as large a part of each, in whole machines."""
+    total = machines.sum()
+    return machines if total <= max(room, 0.0) else np.floor(machines * max(room, 0.0) / total + 1e-9)
