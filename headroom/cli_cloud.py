@@ -9,6 +9,9 @@ import typer
 from headroom.console import open_console
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
     from infra.cloud import Cloud
     from infra.drift import Drift
 
@@ -19,7 +22,7 @@ Regions = Annotated[list[str] | None, typer.Option("--region", help="Only this r
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
-    for command in (orphans, drift):
+    for command in (orphans, drift, bill):
         app.command()(command)
 
 
@@ -90,6 +93,58 @@ def drift(
         _mend(rows)
     elif adopt is not None:
         _adopt(rows, cloud, "" if adopt == "attachment" else adopt, hours, why)
+
+
+def bill(
+    hours: Annotated[int, typer.Option(help="Length of the window.", min=1, max=24 * 400)] = 24,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="End of the window, UTC. Default: an hour after the newest reconciliation.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Only this region.")] = None,
+    by: Annotated[str, typer.Option(help="One line per: hour, day or region.")] = "day",
+) -> None:
+    """What was held and what it cost at list prices, beside the plan, beside changing nothing, and beside holding the peak.
+
+    Example: headroom bill --hours 168 --by region
+    """
+    import pandas as pd
+
+    from headroom.errors import BadInputError
+    from headroom.issue_time import as_utc
+    from headroom.runtime import Runtime
+    from infra.bill import hourly_bill
+    from infra.ledger import Ledger
+
+    keys = {"hour": "ds", "day": "day", "region": "region"}
+    if by not in keys:
+        raise BadInputError(f"--by {by}: must be one of {', '.join(keys)}")
+    console, opened = open_console(), Runtime.open()
+    ledger = Ledger.open(opened.home.database_url)
+    newest = ledger.newest_issue_time(region)
+    if newest is None:
+        raise BadInputError("nothing was ever reconciled, so there is no bill; run headroom apply")
+    end = as_utc(as_of, "--as-of").floor("h") if as_of else newest + pd.Timedelta("1h")
+    start = end - pd.Timedelta(hours=hours)
+    # A plan has 72 hours; one that is older says nothing about the window.
+    plans = opened.lake.read("plans", start=start - pd.Timedelta("72h"), end=end)
+    rows = hourly_bill(ledger, plans, start=start, end=end, region=region)
+    rows["day"] = rows["ds"].dt.floor("D").dt.strftime("%Y-%m-%d")
+    rows["ds"] = rows["ds"].dt.strftime("%Y-%m-%d %H:00")
+    _print_bill(console, rows, keys[by])
+
+
+def _print_bill(console: Console, rows: pd.DataFrame, key: str) -> None:
+    from rich.table import Table
+
+    columns = {"held_usd": "held", "plan_usd": "planned", "unchanged_usd": "unchanged", "peak_usd": "peak held"}
+    table = Table(title=f"USD at list prices, {len(rows)} hours of {rows['region'].nunique()} regions")
+    table.add_column({"ds": "hour"}.get(key, key))
+    for words in columns.values():
+        table.add_column(words, justify="right")
+    sums = rows.groupby(key)[list(columns)].sum(min_count=1)
+    for name, row in [*sums.iterrows(), ("total", rows[list(columns)].sum(min_count=1))]:
+        table.add_row(str(name), *("no plan" if value != value else f"{value:,.2f}" for value in row))
+    console.print(table)
 
 
 def _mend(rows: list[Drift]) -> None:

@@ -12,7 +12,7 @@ from headroom.errors import BadInputError
 from headroom.settings import Settings
 from infra.capacity_need import INSTANCES
 
-__all__ = ["Approval", "approval_needed", "fit_budget", "plan_usd_per_day"]
+__all__ = ["Approval", "approval_needed", "dearest_day_usd", "fit_budget", "plan_usd_per_day"]
 
 _HOURS_PER_DAY: Final = 24
 _CRITICALITY: Final = ("low", "medium", "high")  # in the order in which a tight budget takes from them
@@ -42,10 +42,8 @@ def approval_needed(settings: Settings, plan: pd.DataFrame, *, held_usd_per_day:
     planned = plan_usd_per_day(plan)
     increase = planned - held_usd_per_day
     policy = settings.policy
-    if increase >= 0:
-        name, limit = "approval_usd_per_day", policy.approval_usd_per_day
-    else:
-        name, limit = "approval_decrease_usd_per_day", policy.approval_decrease_usd_per_day
+    name = "approval_usd_per_day" if increase >= 0 else "approval_decrease_usd_per_day"
+    limit = policy.approval_usd_per_day if increase >= 0 else policy.approval_decrease_usd_per_day
     needed = limit is not None and abs(increase) > limit
     change = f"{'an increase' if increase >= 0 else 'a decrease'} of {abs(increase):,.2f}"
     verdict = (
@@ -62,6 +60,11 @@ def plan_usd_per_day(plan: pd.DataFrame, column: str = "cost_usd") -> float:
     first = plan["ds"].min()
     day = plan[plan["ds"] < first + pd.Timedelta(hours=_HOURS_PER_DAY)]
     return float(day[column].sum() / day["ds"].nunique() * _HOURS_PER_DAY)
+
+
+def dearest_day_usd(plan: pd.DataFrame, issue_time: pd.Timestamp) -> float:
+    """USD of the day (24 hours from `issue_time`) that costs most; `plan` needs `ds, hot, warm, hot_usd, warm_usd`."""
+    return float(_cost(plan).groupby((plan["ds"] - issue_time) // pd.Timedelta(hours=_HOURS_PER_DAY)).sum().max())
 
 
 def fit_budget(settings: Settings, plan: pd.DataFrame, *, issue_time: pd.Timestamp) -> pd.DataFrame:

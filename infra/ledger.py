@@ -14,7 +14,7 @@ import pandas as pd
 from sqlalchemy import Connection, Engine, RowMapping, Select, delete, func, insert, select, update
 
 from infra.actions import Action, intent_of, request_id_of
-from infra.ledger_tables import actions, create_tables, facts, holdings, open_engine, unmet
+from infra.ledger_tables import actions, create_tables, facts, held_history, holdings, open_engine, results, unmet
 
 __all__ = ["Entry", "Fact", "Holding", "Ledger", "Refusal", "Unmet"]
 
@@ -159,13 +159,16 @@ class Ledger:
             _record_fact(connection, issue_time, fact)
 
     def record_result(self, region: str, issue_time: pd.Timestamp, held: Sequence[Holding], missing: Sequence[Unmet]) -> None:
-        """Replace what is held in a region, and what an issue time left unmet there."""
+        """Replace what is held in a region, and what an issue time left unmet there; what it held is kept for the bill."""
         now = pd.Timestamp.now(tz="UTC")
         where = {"region": region, "issue_time": issue_time}
         with self.engine.begin() as connection:
             connection.execute(delete(holdings).where(holdings.c.region == region))
-            connection.execute(delete(unmet).where(unmet.c.region == region, unmet.c.issue_time == issue_time))
+            for table in (unmet, results, held_history):
+                connection.execute(delete(table).where(table.c.region == region, table.c.issue_time == issue_time))
+            connection.execute(insert(results), [{**where, "confirmed_at": now}])
             if held:
+                connection.execute(insert(held_history), [{**asdict(row), **where} for row in held])
                 connection.execute(insert(holdings), [{**asdict(row), **where, "confirmed_at": now} for row in held])
             if missing:
                 connection.execute(insert(unmet), [{**asdict(row), **where, "recorded_at": now} for row in missing])

@@ -29,7 +29,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-__all__ = ["accepted", "actions", "adoptions", "create_tables", "facts", "holdings", "open_engine", "unmet"]
+__all__ = ["accepted", "actions", "adoptions", "create_tables", "facts", "held_history", "holdings", "open_engine", "results", "unmet"]
 
 _BUSY_MILLISECONDS: Final = 30_000
 _BOOTSTRAP_LOCK: Final = 0x48656164  # any number that only this bootstrap uses
@@ -140,6 +140,34 @@ holdings = Table(
     Index("ledger_holdings_region", "region"),
 )
 
+
+# Which reconciliations have confirmed something, and what: `holdings` of every issue time, kept for the bill.
+results = Table(
+    "ledger_results",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("issue_time", UtcTime, nullable=False),
+    Column("region", String(63), nullable=False),
+    Column("confirmed_at", UtcTime, nullable=False),
+    UniqueConstraint("region", "issue_time", name="ledger_results_key"),
+)
+
+held_history = Table(
+    "ledger_held_history",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("issue_time", UtcTime, nullable=False),
+    Column("region", String(63), nullable=False),
+    Column("zone", String(63), nullable=False),
+    Column("service", String(63), nullable=False),
+    Column("resource", String(32), nullable=False),
+    Column("pool", String(16), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("amount", Float, nullable=False),
+    Column("unit", String(16), nullable=False),
+    Column("usd_per_hour", Float, nullable=False),
+    Index("ledger_held_history_region_time", "region", "issue_time"),
+)
 
 # Amounts set by hand that shall stay for a time, and who wanted it why.
 adoptions = Table(

@@ -89,3 +89,12 @@ def test_orphans_are_shown_then_collected(here: World) -> None:
     here.admin("clock", advance_seconds=60)
     assert here.cloud.reservation(ZONES[0], "old") is None
     assert count(here) == 4
+
+
+def test_the_bill_has_the_hour_that_was_applied(here: World) -> None:
+    shown = run("bill", "--by", "hour", "--region", REGION)
+    assert "2026-07-08 00:00" in shown
+    assert "1 hours of 1 regions" in shown
+    assert "1.00" in shown  # what the plan said
+    with pytest.raises(BadInputError, match="must be one of hour, day, region"):
+        run("bill", "--by", "week")
