@@ -213,9 +213,11 @@ class Ledger:
             return [_fact(row) for row in connection.execute(query).mappings()]
 
     def refusals(self, region: str, *, start: pd.Timestamp, end: pd.Timestamp) -> list[Refusal]:
-        """The refusals of the issue times from `start` and before `end`, oldest first."""
+        """The refusals of the issue times from `start` and before `end` whose reconciliation was finished, oldest first."""
         columns = [facts.c[name] for name in Refusal.__dataclass_fields__]
+        finished = select(results.c.issue_time).where(results.c.region == region)
         query = select(*columns).where(facts.c.region == region, facts.c.issue_time >= start, facts.c.issue_time < end)
+        query = query.where(facts.c.issue_time.in_(finished))
         with self.engine.begin() as connection:
             return [Refusal(**row) for row in connection.execute(query.order_by(facts.c.issue_time, facts.c.id)).mappings()]
 

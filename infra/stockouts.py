@@ -1,7 +1,7 @@
 """What earlier refusals say about where machines are scarce: a memory per zone and machine type that fades.
 
-A pure function of the ledger's facts and the issue time. Facts of the issue time itself are left out, so that a run that is
-taken up again asks the zones in the order in which it began.
+A pure function of the ledger's facts and the issue time. Only facts of earlier reconciliations that were finished count: a run
+that is killed and taken up again asks the zones in the order in which it began, whether the same plan is run again or the next.
 """
 
 from __future__ import annotations
