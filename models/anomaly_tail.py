@@ -34,13 +34,14 @@ class TailHistogram:
     """
 
     def __init__(self, series: int, kinds: int, half_life: float) -> None:
-        self._counts = np.zeros((series, kinds, _BINS))
+        # Of the rows at or above every bin, how many and their octaves: sums that grow with each row need not be added up for each.
+        self._above, self._octaves = np.zeros((2, series, kinds, _BINS + 1))
+        self._bins = np.arange(_BINS + 1)
         self._axis = np.full(series, np.nan)
         self._weight = 1.0
         self._growth = 0.5 ** (-1 / half_life)
         self._row = np.arange(series)[:, None]
         self._kind = np.arange(kinds)[None, :]
-        self._middles = (np.arange(_BINS) + 0.5) / _PER_OCTAVE
 
     def start(self, size: Array) -> None:
         """Begin the history of the series that have none, where `size` (shape: series, the magnitude of the values) is above 0."""
@@ -49,14 +50,12 @@ class TailHistogram:
 
     def rarity(self, deviations: Array) -> Array:
         """`-log10 P(X >= x)` of non-negative deviations, shape (series, kinds): 2 is one row in a hundred."""
-        above = np.zeros((*self._counts.shape[:2], _BINS + 1))
-        np.cumsum(self._counts[..., ::-1], axis=-1, out=above[..., -2::-1])
-        total = above[..., 0]
-        tail_from = np.maximum((above[..., :-1] >= _TAIL * np.maximum(total, 1e-12)[..., None]).sum(axis=-1), 1)
-        beyond = np.take_along_axis(above, tail_from[..., None], axis=-1)[..., 0]
+        total = self._above[..., 0]
+        tail_from = np.maximum((self._above[..., :-1] >= _TAIL * np.maximum(total, 1e-12)[..., None]).sum(axis=-1), 1)
+        beyond = self._above[self._row, self._kind, tail_from]
         position = self._position(deviations)
         excess = position / _PER_OCTAVE - tail_from / _PER_OCTAVE
-        inside = self._share(position, above, total)
+        inside = self._share(position, total)
         pareto = self._laplace(beyond, total) * np.exp2(-np.maximum(excess, 0.0) / self._shape(tail_from, beyond))
         chance = np.where(excess > 0, np.minimum(pareto, inside), inside)
         return np.asarray(np.where(np.isnan(self._axis)[:, None], 0.0, -np.log10(chance)))
@@ -66,9 +65,12 @@ class TailHistogram:
         self._weight *= self._growth
         bins = self._position(deviations).astype(np.int64)
         weight = np.where(counted & ~np.isnan(self._axis), self._weight, 0.0)
-        self._counts[self._row, self._kind, bins] += weight[:, None]
+        upto = self._bins <= bins[..., None]
+        self._above += weight[:, None, None] * upto
+        self._octaves += (weight[:, None] * (bins + 0.5) / _PER_OCTAVE)[..., None] * upto
         if self._weight > _RESCALE_AT:
-            self._counts /= self._weight
+            self._above /= self._weight
+            self._octaves /= self._weight
             self._weight = 1.0
 
     def _position(self, deviations: Array) -> Array:
@@ -80,15 +82,14 @@ class TailHistogram:
         """Share with one row more on either side, so that nothing is impossible or certain."""
         return np.asarray((count + self._weight) / (total + 2 * self._weight))
 
-    def _share(self, position: Array, above: Array, total: Array) -> Array:
+    def _share(self, position: Array, total: Array) -> Array:
         """Share of the history at or above a position, linear within a bin."""
-        lower = position.astype(np.int64)[..., None]
-        at, past = np.take_along_axis(above, lower, axis=-1)[..., 0], np.take_along_axis(above, lower + 1, axis=-1)[..., 0]
-        return self._laplace(at + (past - at) * (position - lower[..., 0]), total)
+        lower = position.astype(np.int64)
+        at, past = self._above[self._row, self._kind, lower], self._above[self._row, self._kind, lower + 1]
+        return self._laplace(at + (past - at) * (position - lower), total)
 
     def _shape(self, tail_from: npt.NDArray[np.int64], beyond: Array) -> Array:
         """Hill's estimate, shrunk to the prior."""
-        far = np.arange(_BINS) >= tail_from[..., None]
-        logs = np.einsum("skb,b,skb->sk", self._counts, self._middles, far) - beyond * tail_from / _PER_OCTAVE
+        logs = self._octaves[self._row, self._kind, tail_from] - beyond * tail_from / _PER_OCTAVE
         prior = _PRIOR_WEIGHT * self._weight
         return np.asarray((np.log(2) * logs + prior * _PRIOR_SHAPE) / (beyond + prior))

@@ -69,7 +69,7 @@ class DemandModel:
         Raises:
             BadInputError: when there is no history before the issue time.
         """
-        seen = history[history["ds"] < issue_time]
+        seen = _by_number(history[history["ds"] < issue_time])
         if seen.empty:
             raise BadInputError(f"no history before {issue_time.isoformat()}: ingest metrics first, or train at a later issue time")
         known = events_known_at(events, issue_time)
@@ -184,8 +184,8 @@ class DemandModel:
 
 
 def _by_number(history: pd.DataFrame) -> pd.DataFrame:
-    """Measured rows, whose series are told by numbers with names: millions of strings are looked at once, not by every candidate."""
-    rows = (history[history["y"].notna()] if history["y"].hasnans else history).copy(deep=False)
+    """Series told by numbers with names: millions of strings are looked at once, not by every candidate."""
+    rows = history.copy(deep=False)
     rows["unique_id"] = pd.Categorical(rows["unique_id"].to_numpy(dtype=object))
     return rows
 

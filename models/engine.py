@@ -265,7 +265,7 @@ def _importance(clock: EngineClock, names: Sequence[str], horizon: int, seed: in
 
 def _doubted(clock: EngineClock, moment: pd.Timestamp) -> dict[str, int]:
     """How many rows of each series are known at `moment` to be faults."""
-    rows = clock.history.loc[clock.history[DOUBTED] <= moment, "unique_id"]
+    rows = clock.history.loc[clock.history[DOUBTED] <= moment, "unique_id"].astype(object)
     return {str(name): int(count) for name, count in rows.value_counts().sort_index().items()}
 
 

@@ -25,7 +25,8 @@ class EngineClock:
     """What the engine works on.
 
     Attributes:
-        history: `unique_id, ds, y` on the common clock, UTC, and `DOUBTED` (see `models.anomaly_doubt`).
+        history: `unique_id, ds, y` on the common clock, UTC, and `DOUBTED` (see `models.anomaly_doubt`). Series are categories, so that no window
+            and no candidate looks at all their names again.
         events: happenings and readings, as in the `events` table, with `unique_id` beside; in their own time.
         calendar: knows the shift of every series.
         end: first step that no series has.
@@ -63,8 +64,8 @@ class EngineClock:
     def left_out(self, served: set[str], steps: int) -> dict[str, str]:
         """Series without a forecast, and why."""
         cutoff = self.cutoff(steps)
-        counts = recent(self.history, cutoff, self.rhythm).groupby("unique_id")["ds"].size()
-        missing = sorted(set(self.history["unique_id"]) - served)
+        counts = recent(self.history, cutoff, self.rhythm).groupby("unique_id", observed=True)["ds"].size()
+        missing = sorted(set(self.history["unique_id"].unique()) - served)
         return {name: self._why(name, int(counts.get(name, 0)), cutoff) for name in missing}
 
     def _why(self, name: str, measured: int, cutoff: pd.Timestamp) -> str:
@@ -91,6 +92,7 @@ def engine_clock(series: LongFrame, horizon: int, events: pd.DataFrame | None = 
     own = series.rows.assign(ds=series.rows["ds"].dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
     doubted, shift = with_doubts(own, told, step=rhythm.step), own["unique_id"].map(shifts)
     history = doubted.assign(**{name: (doubted[name] + shift).astype("datetime64[us, UTC]") for name in ("ds", DOUBTED)})
+    history["unique_id"] = pd.Categorical(history["unique_id"])
     return EngineClock(history, told, SeriesCalendar(shifts=shifts, rhythm=rhythm), pd.Timestamp(end).tz_localize("UTC"))
 
 

@@ -107,8 +107,8 @@ def fill_gaps(values: Array, day: int = HOURLY.day) -> Array:
     Leading steps before the first measurement are cut off, so the result is shorter than `values` when there are any.
     """
     measured = np.flatnonzero(np.isfinite(values))
-    if not measured.size:
-        return values[:0]
+    if measured.size in (0, values.size):
+        return values[: measured.size]
     series = pd.Series(values[measured[0] :])
     time_of_day = series.groupby(np.arange(series.size) % day)
     filled = time_of_day.ffill()

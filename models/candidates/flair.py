@@ -19,9 +19,11 @@ from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid
 from models.quantile_frame import lowest, quantile_frame
 from models.rhythm import HOURLY, Rhythm
+from models.row_quantiles import row_quantiles
 
 __all__ = ["Flair"]
 
+_LEVELS: Final = np.array(QUANTILES)
 # Sample paths per series: quantiles from more of them differ by less than windows do.
 _PATHS: Final = 200
 # FLAIR's names of steps, in minutes.
@@ -61,8 +63,7 @@ class Flair:
         with warnings.catch_warnings():  # a series that varies little has an optimal power transformation that scipy bounds, and says so
             warnings.filterwarnings("ignore", message="The optimal lambda", category=UserWarning)
             paths = forecast(filled, horizon=horizon, freq=_frequency(self._rhythm), n_samples=_PATHS, seed=seed)
-        quantiles: Array = np.quantile(paths, QUANTILES, axis=0).T
-        return quantiles
+        return row_quantiles(paths.T, _LEVELS)
 
 
 def _frequency(rhythm: Rhythm) -> str:

@@ -33,13 +33,13 @@ def event(start: pd.Timestamp, **told: object) -> pd.DataFrame:
 
 
 def own_ds(clock: EngineClock) -> pd.DataFrame:
-    return clock.own_time(clock.history)[["unique_id", "ds", "y"]]
+    return clock.own_time(clock.history)[["unique_id", "ds", "y"]].astype({"unique_id": object})
 
 
 def test_all_series_end_together():
     clock = engine_clock(two(), 72)
     assert clock.end == END.tz_localize("UTC")
-    assert set(clock.history.groupby("unique_id")["ds"].max()) == {clock.end - HOUR}
+    assert set(clock.history.groupby("unique_id", observed=True)["ds"].max()) == {clock.end - HOUR}
     assert (clock.count, clock.steps) == (2, 200)
     assert clock.cutoff(72) == clock.end - 72 * HOUR
 
