@@ -88,6 +88,8 @@ def read_issued(path: Path, scene: Scene) -> Issued:
     needed = ["unique_id", "cutoff", "ds", *QUANTILE_COLUMNS]
     if missing := [name for name in needed if name not in rows.columns]:
         raise BadInputError(f"--forecasts {path}: column {missing[0]!r} is missing; expected {', '.join(needed)}")
+    told = {name: pd.to_datetime(rows[name], utc=True).dt.tz_localize(None) for name in ("cutoff", "ds")}
+    rows = rows.assign(**told)
     rows = rows[rows["unique_id"].isin(scene.series)].sort_values(["cutoff", "unique_id", "ds"], ignore_index=True)
     if rows.empty:
         raise BadInputError(f"--forecasts {path}: no row is of a series of the input, for example {scene.series[0]!r}")
@@ -95,7 +97,7 @@ def read_issued(path: Path, scene: Scene) -> Issued:
     if bad.any():
         row = rows[bad].iloc[0]
         raise BadInputError(f"--forecasts {path}: {row['unique_id']} issued {row['cutoff']} for {row['ds']} holds no finite number")
-    times, series = sorted(rows["cutoff"].unique()), sorted(rows["unique_id"].unique())
+    times, series = np.unique(rows["cutoff"].to_numpy()), sorted(rows["unique_id"].unique())
     ahead = np.round((rows["ds"] - rows["cutoff"]).to_numpy() / scene.step.to_timedelta64()).astype(int)
     horizon = int(ahead.max()) + 1
     values = np.full((len(times), len(series), horizon, len(QUANTILE_COLUMNS)), np.nan, dtype=np.float32)

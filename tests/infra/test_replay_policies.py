@@ -102,7 +102,9 @@ def test_tiered_is_the_rule_of_the_planner(level: float, spread: float, quantile
 
 
 def test_confidence_is_the_chance_to_be_near_the_median() -> None:
-    assert confidence_of(doubtful(20.0, 0.1), 0.15)[0, 0] == pytest.approx(norm.cdf(np.log(1.15) / 0.1) - norm.cdf(np.log(0.85) / 0.1), abs=0.02)
+    assert confidence_of(doubtful(20.0, 0.1), 0.15)[0, 0] == pytest.approx(
+        norm.cdf(np.log(1.15) / 0.1) - norm.cdf(np.log(0.85) / 0.1), abs=0.02
+    )
     assert confidence_of(np.full((1, 1, 13), 7.0), 0.15) == [[1.0]]
 
 
@@ -125,7 +127,10 @@ def test_an_expensive_start_bridges_a_short_dip() -> None:
     told = np.full((1, 6, 13), 10.0)
     told[:, 2:4] = 6.0
     cheap, dear = (replace(terms_of(World(warm=False), HOUR), start=start) for start in (0.0, 5.0))
-    low = [Optimal().decide(replace(known(np.ones((1, 3)), told[:, 2:], terms), available=np.array([10.0]))).keep.item() for terms in (cheap, dear)]
+    low = [
+        Optimal().decide(replace(known(np.ones((1, 3)), told[:, 2:], terms), available=np.array([10.0]))).keep.item()
+        for terms in (cheap, dear)
+    ]
     assert low == [6, 10]
 
 
@@ -139,7 +144,16 @@ def _uncertain(draw: st.DrawFn) -> tuple[np.ndarray, Terms, np.ndarray]:
     cold_loss = draw(st.floats(warm_loss, 0.9))
     value, start = draw(st.floats(2, 40)), draw(st.floats(0, 1))
     terms = replace(
-        terms_of(World(), HOUR), hot=hot, cold=hot, warm=warm, warm_loss=warm_loss, cold_loss=cold_loss, value=value, start=start, minimum=0, lead=0
+        terms_of(World(), HOUR),
+        hot=hot,
+        cold=hot,
+        warm=warm,
+        warm_loss=warm_loss,
+        cold_loss=cold_loss,
+        value=value,
+        start=start,
+        minimum=0,
+        lead=0,
     )
     return quantiles, terms, np.array([draw(st.integers(0, 5)), draw(st.integers(0, 5))], dtype=float)
 
