@@ -72,7 +72,7 @@ def make_plan(opened: Runtime, *, issue_time: pd.Timestamp, regions: Sequence[st
     return MadePlan(
         issue_time=issue_time,
         regions=chosen,
-        policy=str(plan["policy"].iloc[0]),
+        policy=", ".join(sorted(plan["policy"].unique())),
         rows=len(plan),
         usd_per_day=approval.plan_usd_per_day,
         peak_usd_per_day=plan_usd_per_day(plan, "peak_cost_usd"),

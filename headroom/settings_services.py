@@ -11,6 +11,7 @@ __all__ = [
     "Cloud",
     "Interconnect",
     "Policy",
+    "PolicyName",
     "Region",
     "RegionName",
     "Service",
@@ -28,6 +29,8 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
 ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?(:[a-z0-9-]{1,20})?$")]
 Forecastable = Literal["cpu", "memory", "storage", "bandwidth", "requests"]
+Criticality = Literal["low", "medium", "high"]
+PolicyName = Literal["tiered", "newsvendor", "static", "optimal"]
 
 
 class Strict(BaseModel):
@@ -96,7 +99,8 @@ class Service(Strict):
     """One service, application or client that asks for capacity."""
 
     regions: list[str] = Field(min_length=1, description="where it runs")
-    criticality: Literal["low", "medium", "high"] = "medium"
+    criticality: Criticality = "medium"
+    policy: PolicyName | None = Field(default=None, description="how its forecasts become capacity; default policy.name")
     slo: ServiceLevel = ServiceLevel()
     demand: dict[Forecastable, str] = Field(min_length=1, description="resource -> metric of a source")
     capacity: Capacity
@@ -111,7 +115,10 @@ class Service(Strict):
 class Policy(Strict):
     """How forecasts become capacity, and what needs a person."""
 
-    name: Literal["tiered"] = "tiered"
+    name: PolicyName = Field(
+        default="tiered",
+        description="tiered: by confidence; newsvendor: each hour's best quantile; static: the peak; optimal: one linear program",
+    )
     tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.15, description="confidence is the chance that demand is within this share of the median"
     )
@@ -119,6 +126,12 @@ class Policy(Strict):
     medium_confidence: Share = Field(default=0.6, description="above it `medium_share` is held hot")
     medium_share: Share = Field(default=0.75, description="hot share of the need in the medium tier")
     quantile: Annotated[float, Field(ge=0.5, le=0.99)] = Field(default=0.9, description="quantile of demand that is covered")
+    value_of_service: dict[Criticality, Annotated[float, Field(gt=1, allow_inf_nan=False)]] = Field(
+        default={"low": 5.0, "medium": 20.0, "high": 100.0},
+        description="what an hour of unserved demand loses, in prices of the machines that would have served it; a nine of the SLO adds a third",
+    )
+    resume_failure: Share = Field(default=0.02, description="chance that a standby machine does not resume, for lack of stock")
+    purchase_failure: Share = Field(default=0.05, description="chance that a machine cannot be bought when demand comes")
     demand_statistic: Literal["max", "mean"] = Field(default="max", description="what an hour of measurements counts as")
     budget_usd_per_day: Positive = Field(
         default=10_000, description="above it machines go from hot to warm, least critical first; refused if that is not enough"
@@ -129,6 +142,12 @@ class Policy(Strict):
     )
     approval_timeout_minutes: Positive = Field(default=60, description="no answer by then means no")
     hold_hours: Annotated[int, Field(ge=1, le=72)] = Field(default=1, description="hours between two allocations")
+
+    @model_validator(mode="after")
+    def _every_criticality_has_a_value(self) -> Self:
+        if missing := sorted({"low", "medium", "high"} - set(self.value_of_service)):
+            raise ValueError(f"value_of_service: {missing[0]!r} is missing; give a value for low, medium and high")
+        return self
 
     @model_validator(mode="after")
     def _tiers_in_order(self) -> Self:

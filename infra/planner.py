@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Final
 
 import numpy as np
@@ -11,17 +10,17 @@ import pandas as pd
 
 from headroom.schemas import TABLES
 from headroom.settings import Settings
-from infra.budget import fit_budget
+from infra.budget import dearest_day_usd, fit_budget
 from infra.capacity_need import INSTANCES, capacity_need
 from infra.forecast_check import chosen_regions, usable_forecast
-from infra.policies import open_policy
-from infra.prices import BANDWIDTH_USD_PER_GBPS_HOUR, list_prices
+from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
+from infra.policies import OPTIMAL, check_policy, open_policy
+from infra.policies.optimal import optimal_pools
+from infra.unit_prices import unit_prices
 
-__all__ = ["plan_capacity", "unit_prices"]
+__all__ = ["plan_capacity"]
 
 _ROW: Final = ["region", "service", "resource"]
-# A change of an attachment or a disk takes minutes: it is asked for in the hour before.
-_PATCH_LEAD_HOURS: Final = 1
 
 
 def plan_capacity(
@@ -34,7 +33,10 @@ def plan_capacity(
 ) -> pd.DataFrame:
     """The plan for the forecast hours from `issue_time` on, in the `plans` schema. Pure: the same inputs give the same plan.
 
-    1. `capacity_need` turns the forecast at `policy.quantile` into machines, bandwidth and storage.
+    Every service is planned by its policy (`services.<service>.policy`, else `policy.name`); `policy` puts one in place of all.
+    Those that decide hour by hour:
+
+    1. `capacity_need` turns the forecast at the policy's quantile into machines, bandwidth and storage.
     2. The policy splits every hour's need into hot, warm and cold.
     3. Lead times: what must run in an hour has to be asked for before it. With `B` boot and `R` resume minutes,
        `hot(t) = max hot_policy(t')` over `t' = t .. t + ceil(B / 60)` hours, and `hot(t) + warm(t)` is likewise the
@@ -44,6 +46,8 @@ def plan_capacity(
     5. `cost_usd` of the hour is `hot x on-demand + warm x suspended` list price (see `infra.prices`); cold costs
        nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot.
     6. A day (24 hours from the issue time) above `policy.budget_usd_per_day` is brought under it by `fit_budget`.
+
+    Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the budget.
 
     Args:
         settings: the whole of capacity.yaml.
@@ -56,47 +60,51 @@ def plan_capacity(
         BadInputError: for a bad forecast, an unknown policy, region or machine type, a missing price, or a budget
             that cannot be met; the message names it and the remedy.
     """
-    name = policy or settings.policy.name
-    split = open_policy(name, settings.policy)
     rows = usable_forecast(settings, forecasts, issue_time=issue_time, regions=chosen_regions(settings, regions))
-    need = capacity_need(settings, rows, quantile=settings.policy.quantile)
-    pools = split.split(need)
-    plan = need.assign(**{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + _what(settings, need))
-    plan = _unreservable_is_cold(settings, _held_ahead(settings, plan))
-    plan = _priced(settings, plan)
-    plan = fit_budget(settings, plan, issue_time=issue_time)
+    names = {name: check_policy(policy or service.policy or settings.policy.name) for name, service in settings.services.items()}
+    of_row = rows["service"].map(names)
+    by_hour = [_by_hour(settings, rows[of_row == name], name) for name in sorted(set(of_row) - {OPTIMAL})]
+    plan = fit_budget(settings, pd.concat(by_hour, ignore_index=True), issue_time=issue_time) if by_hour else pd.DataFrame()
+    together = rows[of_row == OPTIMAL]
+    if not together.empty:
+        spent = dearest_day_usd(plan, issue_time) if by_hour else 0.0
+        plan = pd.concat([plan, _together(settings, together, settings.policy.budget_usd_per_day - spent, issue_time)])
+    plan = plan.sort_values([*_ROW, "ds"], kind="stable").reset_index(drop=True)
     issued = rows["issue_time"].iloc[0]
     if issued < issue_time:
         plan["why"] += f"; forecast of {issued.isoformat()}, the last good one"
     plan = plan.assign(
         issue_time=issue_time,
         available_at=issue_time,
-        policy=name,
         cost_usd=plan["hot"] * plan["hot_usd"] + plan["warm"] * plan["warm_usd"],
         peak_cost_usd=plan.groupby(_ROW)["needed"].transform("max") * plan["hot_usd"],
     )
     return plan[list(TABLES["plans"].columns)]
 
 
-def unit_prices(settings: Settings, region: str, service: str, resource: str) -> tuple[float, float]:
-    """USD per hour of one unit (machine, Gbit/s, GiB) held hot, and held warm.
-
-    What cannot be held (bandwidth of a region without interconnect) costs 0.
-
-    Raises:
-        BadInputError: when the price list lacks the type or the region.
-    """
-    capacity, prices = settings.services[service].capacity, list_prices()
-    if resource == INSTANCES:
-        return prices.hot_usd_per_hour(capacity.machine_type, region), prices.warm_usd_per_hour(capacity.machine_type, region)
-    if resource == "storage":
-        return prices.disk_usd_per_gib_hour(capacity.storage, region), 0.0
-    return (BANDWIDTH_USD_PER_GBPS_HOUR if settings.regions[region].interconnect else 0.0), 0.0
+def _by_hour(settings: Settings, rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Priced lines of the services whose policy decides hour by hour, before the budget."""
+    split = open_policy(name, settings.policy)
+    need = capacity_need(settings, rows, quantiles={service: split.quantile(asked) for service, asked in settings.services.items()})
+    pools = split.split(need)
+    plan = need.assign(policy=name, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + _what(need))
+    return _priced(settings, _unreservable_is_cold(settings, _held_ahead(settings, plan)))
 
 
-def _what(settings: Settings, need: pd.DataFrame) -> pd.Series[str]:
+def _together(settings: Settings, rows: pd.DataFrame, budget_usd_per_day: float, issue_time: pd.Timestamp) -> pd.DataFrame:
+    """Priced lines of the services that are planned by the program, within a budget that also pays for their storage."""
+    need = capacity_need(settings, rows, quantiles=dict.fromkeys(settings.services, settings.policy.quantile))
+    storage = need[need["resource"] == "storage"]
+    held = _priced(settings, storage.assign(hot=storage["needed"], warm=0.0))
+    left = budget_usd_per_day - (0.0 if held.empty else dearest_day_usd(held, issue_time))
+    pools = optimal_pools(settings, rows, need, budget_usd_per_day=max(left, 0.0))
+    plan = need.assign(policy=OPTIMAL, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + _what(need))
+    return _priced(settings, _unreservable_is_cold(settings, plan))
+
+
+def _what(need: pd.DataFrame) -> pd.Series[str]:
     """The need in words: the demand that binds, and what it takes."""
-    demand = f"; q{settings.policy.quantile:g} need " + need["demand"].map(_short) + " " + need["demand_unit"]
+    demand = "; q" + need["quantile"].map("{:.3g}".format) + " need " + need["demand"].map(_short) + " " + need["demand_unit"]
     machines = need["needed"].map("{:.0f} x ".format) + need["machine_type"]
     amounts = need["needed"].map("{:g} ".format) + need["unit"]
     return demand + " -> " + machines.where(need["resource"] == INSTANCES, amounts)
@@ -110,10 +118,10 @@ def _short(value: float) -> str:
 def _held_ahead(settings: Settings, plan: pd.DataFrame) -> pd.DataFrame:
     """Hot and warm raised to what the coming hours within the lead time need; `plan` is sorted by series and hour."""
     models = {name: service.capacity for name, service in settings.services.items()}
-    boot = {name: ceil(m.boot_minutes / 60) for name, m in models.items()}
-    standby = {name: ceil((m.boot_minutes + m.resume_minutes) / 60) for name, m in models.items()}
+    boot = {name: boot_lead_hours(m) for name, m in models.items()}
+    standby = {name: standby_lead_hours(m) for name, m in models.items()}
     machines = plan["resource"] == INSTANCES
-    hot = _forward_maximum(plan, plan["hot"], plan["service"].map(boot).where(machines, _PATCH_LEAD_HOURS))
+    hot = _forward_maximum(plan, plan["hot"], plan["service"].map(boot).where(machines, PATCH_LEAD_HOURS))
     held = _forward_maximum(plan, plan["hot"] + plan["warm"], plan["service"].map(standby).where(machines, 0))
     warm = (held - hot).clip(lower=0).where(machines, 0.0).round(6)
     minutes = plan["service"].map({name: f"{m.boot_minutes:g} min" for name, m in models.items()}).where(machines, "within the hour")

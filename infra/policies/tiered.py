@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from headroom.settings_services import Policy
+from headroom.settings_services import Policy, Service
 from infra.capacity_need import INSTANCES, STEPS, round_up
 
-__all__ = ["TieredPolicy"]
+__all__ = ["TieredPolicy", "confidence_tier"]
+
+
+def confidence_tier(settings: Policy, confidence: pd.Series[float]) -> pd.Series[str]:
+    """high, medium or low, by the thresholds of the settings."""
+    above = [confidence > settings.high_confidence, confidence > settings.medium_confidence]
+    return pd.Series(np.select(above, ["high", "medium"], "low"), index=confidence.index)
 
 
 class TieredPolicy:
@@ -26,15 +32,17 @@ class TieredPolicy:
     """
 
     def __init__(self, settings: Policy) -> None:
-        self._high = settings.high_confidence
-        self._medium = settings.medium_confidence
+        self._settings = settings
         self._share = settings.medium_share
+
+    def quantile(self, service: Service) -> float:  # noqa: ARG002 -- the protocol's argument
+        return self._settings.quantile
 
     def split(self, need: pd.DataFrame) -> pd.DataFrame:
         """See `PoolPolicy.split`; `tier` is high, medium or low."""
-        confidence, needed = need["confidence"], need["needed"]
+        needed = need["needed"]
         machines, storage = need["resource"] == INSTANCES, need["resource"] == "storage"
-        tier = pd.Series(np.select([confidence > self._high, confidence > self._medium], ["high", "medium"], "low"), index=need.index)
+        tier = confidence_tier(self._settings, need["confidence"])
         share = round_up(self._share * needed, need["resource"].map(STEPS)).clip(lower=need["minimum"])
         low = share.where(~machines, need["minimum"])
         hot = pd.Series(np.select([(tier == "high") | storage, tier == "medium"], [needed, share], low), index=need.index)
@@ -51,6 +59,7 @@ class TieredPolicy:
             "storage": ("all held", "all held (a disk cannot wait)", "all held (a disk cannot wait)"),
         }
         words = {(resource, t): text for resource, texts in held.items() for t, text in zip(("high", "medium", "low"), texts, strict=True)}
-        rule = tier.map({"high": f" > {self._high:g}", "medium": f" > {self._medium:g}", "low": f" <= {self._medium:g}"})
+        high, medium = self._settings.high_confidence, self._settings.medium_confidence
+        rule = tier.map({"high": f" > {high:g}", "medium": f" > {medium:g}", "low": f" <= {medium:g}"})
         phrase = pd.Series(pd.MultiIndex.from_arrays([need["resource"], tier]).map(words), index=need.index)
         return "confidence " + need["confidence"].map("{:.3f}".format) + rule + ": " + phrase

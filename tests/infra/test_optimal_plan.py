@@ -1,0 +1,138 @@
+"""The optimal policy in a plan: within quota and budget, the valuable first, in time, explained, and made of the forecast alone."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from headroom.errors import BadInputError
+from headroom.schemas import TABLES, conform
+from headroom.settings import Settings, parse_settings
+from infra.planner import plan_capacity
+from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand
+
+VCPUS = {"edge": 8.0, "tenants": 4.0, "scores": 4.0}
+
+
+def _settings(*, quota: int = 1000, budget: float = 10_000, services: str = "") -> Settings:
+    text = SETTINGS.replace("N2_CPUS: 1000", f"N2_CPUS: {quota}").replace("{BUDGET}", f"{{name: optimal, budget_usd_per_day: {budget}}}")
+    return parse_settings(text.replace("    criticality: low\n", f"    criticality: low\n{services}"))
+
+
+def _plan(settings: Settings, frame: pd.DataFrame | None = None, **changes: float) -> pd.DataFrame:
+    return plan_capacity(settings, forecasts(settings, median=100.0, **changes) if frame is None else frame, issue_time=ISSUE)
+
+
+def _rows(plan: pd.DataFrame, service: str, resource: str = "instances", region: str = "us-central1") -> pd.DataFrame:
+    return plan[(plan["service"] == service) & (plan["resource"] == resource) & (plan["region"] == region)].sort_values("ds")
+
+
+def _vcpus(plan: pd.DataFrame) -> pd.Series:
+    machines = plan[plan["resource"] == "instances"]
+    used = (machines["hot"] + machines["warm"]) * machines["service"].map(VCPUS)
+    return used.groupby([machines["region"], machines["ds"]]).sum()
+
+
+def test_the_plan_fits_the_declared_table_and_is_made_of_the_forecast_alone() -> None:
+    plan = _plan(_settings())
+    assert conform(TABLES["plans"], plan).num_rows == (2 + 2 + 2 + 1) * 72
+    assert set(plan["policy"]) == {"optimal"}
+    pd.testing.assert_frame_equal(plan, _plan(_settings()))
+
+
+def test_the_dearer_the_failure_the_more_is_hot() -> None:
+    """The same quantiles for all: edge (high) buys further into the tail than tenants (low)."""
+    plan = _plan(_settings())
+    edge, tenants = (_rows(plan, name)["hot"].min() / _rows(plan, name)["needed"].min() for name in ("edge", "tenants"))
+    assert edge > 1 > tenants
+
+
+def test_what_is_known_for_sure_is_held_exactly() -> None:
+    settings = _settings()
+    frame = forecasts(settings)
+    for series, demand in (("us-central1/edge/cpu", 64.0), ("us-central1/tenants/cpu", 40.0), ("us-central1/edge/bandwidth", 2.0)):
+        frame = set_demand(frame, series, [demand] * 72)
+    plan = _plan(settings, set_demand(frame, "us-central1/tenants/memory", [10.0] * 72))
+    assert set(_rows(plan, "edge")["hot"]) == {16}  # 64 vCPU / (8 x 0.5)
+    assert set(_rows(plan, "tenants")["hot"]) == {10}
+    assert set(_rows(plan, "edge", "bandwidth")["hot"]) == {2.0}
+
+
+def test_machines_are_asked_for_before_the_hour_that_needs_them() -> None:
+    settings = _settings()
+    peak = [8.0] * 40 + [80.0] + [8.0] * 31
+    plan = _plan(settings, set_demand(forecasts(settings), "us-central1/edge/cpu", peak))
+    hot = _rows(plan, "edge")["hot"].tolist()
+    assert hot[38:41] == [20, 20, 20], "a boot takes 90 minutes, so two hours ahead"
+    assert hot[37] < 20
+    assert hot[41] < 20
+
+
+def test_a_quota_is_kept_and_priced() -> None:
+    plan = _plan(_settings(quota=250))
+    assert _vcpus(plan).max() <= 250
+    why = _rows(plan, "edge")["why"].iloc[0]
+    assert "one more unit of quota (n2 in us-central1) saves" in why
+    assert "USD/day" in why
+
+
+def test_a_budget_is_kept_and_the_least_valuable_demand_gives() -> None:
+    wide, tight = _plan(_settings()), _plan(_settings(budget=1200))
+    assert tight.groupby((tight["ds"] - ISSUE) // pd.Timedelta("24h"))["cost_usd"].sum().max() <= 1200
+    kept = {name: _rows(tight, name)["hot"].sum() / _rows(wide, name)["hot"].sum() for name in ("edge", "tenants")}
+    assert kept["edge"] > 0.9 > kept["tenants"]
+    assert "one more USD per day of budget (budget_per_day) saves" in _rows(tight, "edge")["why"].iloc[0]
+
+
+def test_limits_in_conflict_are_named() -> None:
+    with pytest.raises(BadInputError, match=r"us-central1/tenants.*n2 in us-central1 is 6"):
+        _plan(_settings(quota=6))
+
+
+def test_a_reason_says_what_was_bought_and_what_a_step_would_cost() -> None:
+    rows = _rows(_plan(_settings()), "edge")
+    assert rows["why"].str.contains("optimal: hot covers q0.9").all()
+    assert rows["why"].str.contains("one less would cost +", regex=False).all()
+    assert rows["why"].iloc[0].endswith("q0.9 need 140 vCPU -> 35 x n2-standard-8")
+
+
+def test_a_service_may_have_a_policy_of_its_own_and_the_program_gets_what_is_left_of_the_budget() -> None:
+    settings = _settings(budget=1200, services="    policy: static\n")
+    plan = _plan(settings)
+    assert set(_rows(plan, "tenants")["policy"]) == {"static"}
+    assert set(_rows(plan, "edge")["policy"]) == {"optimal"}
+    assert _rows(plan, "tenants")["hot"].min() == 35
+    assert plan.groupby((plan["ds"] - ISSUE) // pd.Timedelta("24h"))["cost_usd"].sum().max() <= 1200
+
+
+def test_what_cannot_be_reserved_stays_cold() -> None:
+    rows = _rows(_plan(_settings()), "edge", "bandwidth", "asia-east1")
+    assert (rows["hot"] == 0).all()
+    assert (rows["cold"] == rows["needed"]).all()
+
+
+def test_an_unknown_policy_is_refused_with_the_names_there_are() -> None:
+    settings = _settings()
+    with pytest.raises(BadInputError, match="no policy 'best'; there is: tiered, newsvendor, static, optimal"):
+        plan_capacity(settings, forecasts(settings), issue_time=ISSUE, policy="best")
+
+
+def test_the_newsvendor_buys_the_quantile_that_pays_and_static_the_peak() -> None:
+    settings = _settings()
+    frame = forecasts(settings, median=100.0)
+    peak = set_demand(frame, "us-central1/scores/requests", [40.0] * 71 + [400.0])
+    newsvendor, static = (plan_capacity(settings, peak, issue_time=ISSUE, policy=name) for name in ("newsvendor", "static"))
+    assert _rows(newsvendor, "scores")["hot"].iloc[0] == 1
+    assert set(_rows(static, "scores")["hot"]) == {10}
+    assert _rows(newsvendor, "edge")["hot"].iloc[0] > _rows(newsvendor, "tenants")["hot"].iloc[0] > 0
+    assert set(_rows(newsvendor, "tenants", "storage")["hot"]) == {140}, "storage stays at policy.quantile"
+
+
+@hypothesis_settings(max_examples=15, deadline=None)
+@given(quota=st.integers(16, 600), budget=st.floats(300, 4000), median=st.floats(1, 150))
+def test_no_plan_exceeds_quota_or_budget(quota: int, budget: float, median: float) -> None:
+    settings = _settings(quota=quota, budget=budget)
+    plan = plan_capacity(settings, forecasts(settings, median=median), issue_time=ISSUE)
+    assert _vcpus(plan).max() <= quota
+    assert plan.groupby((plan["ds"] - ISSUE) // pd.Timedelta("24h"))["cost_usd"].sum().max() <= budget + 1e-6
