@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from headroom.country_holidays import with_country_holidays
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.drivers import read_events
 from models.hourly_grid import fill_gaps
@@ -20,6 +21,8 @@ DEVELOPED_ON = ("servers", "grid", "matches", "gpu_queues", "fleet")
 M4 = "m4_hourly"
 # Name -> (horizon, windows).
 SHAPES = {**dict.fromkeys(DEVELOPED_ON, (72, 3)), M4: (48, 1)}
+# Whose public holidays are known, as an installation says it of its regions: country and time zone.
+HOLIDAYS = {"grid": ("US", "America/New_York")}
 # An hour's distance to the events around it is told up to this many hours.
 NEAR_HOURS = 12.0
 
@@ -47,8 +50,11 @@ class Case:
 
 def read_recording(folder: Path, name: str) -> Recording:
     horizon, windows = SHAPES[name]
-    events = folder / f"{name}_events.csv"
-    return Recording(name, read_long_frame(folder / f"{name}.parquet"), horizon, windows, read_events(events) if events.exists() else None)
+    series, table = read_long_frame(folder / f"{name}.parquet"), folder / f"{name}_events.csv"
+    events = read_events(table) if table.exists() else None
+    if name in HOLIDAYS:
+        events = with_country_holidays(events, series, *HOLIDAYS[name])
+    return Recording(name, series, horizon, windows, events)
 
 
 def cases_of(recording: Recording) -> list[Case]:
