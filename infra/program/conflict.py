@@ -26,7 +26,7 @@ _NAMED: Final = 3
 
 def conflict_error(problem: Problem, layout: Layout, program: Program) -> BadInputError:
     """The error that names the limits in conflict, how far they would have to be raised, and who asks for it."""
-    rows = np.concatenate([a[a >= 0] for a in (layout.limit, layout.lending, layout.link, layout.budget, layout.flap)])
+    rows = np.concatenate([a[a >= 0] for a in (layout.limit, layout.share, layout.lending, layout.link, layout.budget, layout.flap)])
     try:
         values = Solver(_elastic(program, rows)).solve().values[program.cost.size :]
     except InfeasibleProgramError:
@@ -72,6 +72,9 @@ def _limits(problem: Problem, layout: Layout, excess: FloatArray) -> list[str]:
             found += _worst(layout.lending[g], problem.leases.lending_limit[g], excess, f"lending_limit of {region}", "units", "block")
         for i, link in enumerate(problem.leases.links):
             found += _worst(layout.link[i], problem.leases.link_capacity[i], excess, f"link_capacity of {link}", "Gbit/s", "block")
+    for d, place in enumerate(problem.places):
+        for f, family in enumerate(problem.families):
+            found += _worst(layout.share[d, f], problem.share_limit[d, f], excess, f"share_limit of {family} for {place}", "units", "block")
     budget = problem.budget_per_day * problem.day_hours.sum(axis=1) / 24
     found += _worst(layout.budget, budget, excess, "budget_per_day", "USD", "day")
     for d, place in enumerate(problem.places):

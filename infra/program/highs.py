@@ -63,19 +63,6 @@ class Solver:
             _check(highs.setBasis(basis), "setBasis")
         self._program = program
 
-    def move(self, columns: IntArray, rows: IntArray) -> None:
-        """Take the basis status of column i from column `columns[i]`, of row i from `rows[i]`; for a clock that moved on."""
-        import highspy
-
-        old = self._highs.getBasis()
-        basis = highspy.HighsBasis()
-        basis.col_status = [old.col_status[i] for i in columns.tolist()]
-        basis.row_status = [old.row_status[i] for i in rows.tolist()]
-        basis.valid = True
-        # The number of basic columns and rows need not fit any more; an alien basis is completed by HiGHS.
-        basis.alien = True
-        _check(self._highs.setBasis(basis), "setBasis")
-
     def solve(self) -> LinearSolution:
         """The optimum.
 

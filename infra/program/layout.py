@@ -27,7 +27,7 @@ class Pattern:
         warm, cold, start: (M,) options with standby; options whose cold machines are limited; options whose starts are counted.
         hold: (M,) hours of minimum hold. early_blocks: (M,) blocks that an option waits for machines asked for now.
         ordered: (D,) places whose bands must be told to fill in their order.
-        limit: (G, F, T), lending: (G, T), link: (links, T), flap: (D,): limits that can bind. budget: whether there is one.
+        limit: (G, F, T), share: (D, F, T), lending: (G, T), link: (links, T), flap: (D,): limits that can bind. budget: whether there is one.
         warm_places, cold_places: (D,) places with such an option.
     """
 
@@ -42,6 +42,7 @@ class Pattern:
     early_blocks: IntArray
     ordered: BoolArray
     limit: BoolArray
+    share: BoolArray
     lending: BoolArray
     link: BoolArray
     flap: BoolArray
@@ -60,7 +61,7 @@ class Layout:
     """Numbers of columns and rows; ABSENT where the program has none.
 
     Columns: hot, warm, cold, starts (M, T); leased (L, T); cover (3, D, T, K).
-    Rows: capacity (3, D, T, R); start, hold, early (M, T); limit (G, F, T); lending (G, T); link (links, T); flap (D, days);
+    Rows: capacity (3, D, T, R); start, hold, early (M, T); limit (G, F, T); share (D, F, T); lending (G, T); link (links, T); flap (D, days);
     budget (days,); order (3, D, T, K - 1).
     """
 
@@ -77,6 +78,7 @@ class Layout:
     hold: IntArray
     early: IntArray
     limit: IntArray
+    share: IntArray
     lending: IntArray
     link: IntArray
     flap: IntArray
@@ -106,10 +108,13 @@ def pattern_of(problem: Problem, coverage: Coverage) -> Pattern:
     limit = _reachable_limits(problem, coverage)
     warm = np.asarray(np.isfinite(problem.warm_price).any(axis=1))
     rows = np.asarray((coverage.need > 0).any(axis=(1, 2)))
-    limited = limit[problem.region[problem.option_place], problem.option_family].any(axis=1) | np.isfinite(problem.cold_limit).any(axis=1)
+    share = np.isfinite(problem.share_limit)
+    place, family = problem.option_place, problem.option_family
+    rationed = limit[problem.region[place], family].any(axis=1) | share[place, family].any(axis=1)
+    limited = rationed | np.isfinite(problem.cold_limit).any(axis=1)
     buys = np.isfinite(problem.cold_use_price).any(axis=1)
     cold_place = np.zeros(places, dtype=bool)
-    cold_place[problem.option_place[limited & buys]] = True
+    cold_place[place[limited & buys]] = True
     flap = np.isfinite(problem.flap_limit)
     days = problem.day_hours.shape[0]
     lent = 0 if leases is None else leases.option.size
@@ -125,6 +130,7 @@ def pattern_of(problem: Problem, coverage: Coverage) -> Pattern:
         early_blocks=problem.ready_from,
         ordered=_disordered(coverage),
         limit=limit,
+        share=share,
         lending=np.isfinite(leases.lending_limit) if leases is not None else np.zeros((len(problem.regions), blocks), dtype=bool),
         link=np.isfinite(leases.link_capacity) if leases is not None else np.zeros((0, blocks), dtype=bool),
         flap=flap,
@@ -156,6 +162,7 @@ def layout_of(pattern: Pattern) -> Layout:
         hold=rows.number(per_option(pattern.hold > 0)),
         early=rows.number(np.arange(blocks) < pattern.early_blocks[:, None]),
         limit=rows.number(pattern.limit),
+        share=rows.number(pattern.share),
         lending=rows.number(pattern.lending),
         link=rows.number(pattern.link),
         flap=rows.number(np.broadcast_to(pattern.flap[:, None], (places, days))),

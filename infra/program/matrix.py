@@ -122,11 +122,14 @@ def _movement_rows(entries: _Entries, problem: Problem, layout: Layout) -> None:
 
 
 def _limit_rows(entries: _Entries, problem: Problem, layout: Layout) -> None:
-    """Stock and quota per region, family and block; what a region lends; what a link carries."""
+    """Stock and quota per region, family and block; a place's fair share of them; what a region lends; what a link carries."""
     quota = problem.option_quota[:, None]
     rows = layout.limit[problem.region[problem.option_place], problem.option_family]
     for columns in (layout.hot, layout.warm, layout.cold):
         entries.add(rows, columns, quota)
+    shares = layout.share[problem.option_place, problem.option_family]
+    for columns in (layout.hot, layout.warm, layout.cold):
+        entries.add(shares, columns, quota)
     leases = problem.leases
     if leases is None:
         return
@@ -186,6 +189,7 @@ def _row_limits(problem: Problem, layout: Layout) -> FloatArray:
     _put(limits, layout.start[:, :1], problem.held[:, None])
     _put(limits, layout.early[:, :1], (problem.held + problem.held_warm)[:, None])
     _put(limits, layout.limit, problem.family_limit)
+    _put(limits, layout.share, problem.share_limit)
     _put(limits, layout.budget, problem.budget_per_day * problem.day_hours.sum(axis=1) / 24)
     if problem.leases is not None:
         _put(limits, layout.lending, problem.leases.lending_limit)

@@ -90,6 +90,7 @@ class Problem:
         families: F names. option_family: (M,) index. option_quota: (M,) units (vCPU) that one machine takes from its family's limit.
         family_limit: (G, F, T) units of a family that a region has: the smaller of stock and quota. Hot, warm, cold and lent machines all
             take from it. inf is no limit.
+        share_limit: (D, F, T) units of a family that a place may take in its own region, as `share_fairly` sets it. inf is no limit.
         budget_per_day: USD that hot, warm and leased machines may cost in a day of 24 hours (a part of a day has its part). Hard.
         guaranteed: (D, T, K) share of each band that hot (own or leased) capacity must cover; met from the latest `ready_from` of the place.
         hold_hours: (M,) hours for which a machine that was started keeps running.
@@ -126,6 +127,7 @@ class Problem:
     option_quota: FloatArray = field(default_factory=_number(1.0))
     family_limit: FloatArray = field(default_factory=_number(np.inf))
     budget_per_day: float = np.inf
+    share_limit: FloatArray = field(default_factory=_number(np.inf))
     guaranteed: FloatArray = field(default_factory=_number(0.0))
     hold_hours: FloatArray = field(default_factory=_number(0.0))
     flap_limit: FloatArray = field(default_factory=_number(np.inf))
@@ -204,6 +206,7 @@ class Problem:
             FieldRule("option_quota", (m,)),
             FieldRule("family_limit", (g, f, t), infinite=True),
             FieldRule("budget_per_day", (), infinite=True),
+            FieldRule("share_limit", (d, f, t), infinite=True),
             FieldRule("guaranteed", (d, t, k), most=1.0),
             FieldRule("hold_hours", (m,)),
             FieldRule("flap_limit", (d,), infinite=True),

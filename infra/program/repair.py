@@ -14,7 +14,7 @@ from infra.program.plan import Plan
 from infra.program.problem import FloatArray, IntArray, Problem
 from infra.program.steps import step_costs
 
-__all__ = ["day_usd", "fit_budget", "fit_limits", "limit_use"]
+__all__ = ["day_usd", "fit_budget", "fit_limits", "limit_use", "share_use"]
 
 _ROUNDS: Final = 200
 _TOLERANCE: Final = 1e-6
@@ -48,16 +48,19 @@ class _Items:
 
 
 def fit_limits(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray) -> Plan:
-    """The plan with machines taken away, the least costly per unit first, until every family limit holds.
+    """The plan with machines taken away, the least costly per unit first, until every place's share and every
+    family limit holds.
 
     Where nothing is left to take (floors), the excess stays: the caller checks.
     """
     for _ in range(_ROUNDS):
+        shares = (share_use(problem, plan) - problem.share_limit).ravel()
         excess = (limit_use(problem, plan) - problem.family_limit).ravel()
-        if not (excess > _TOLERANCE).any():
+        own = bool((shares > _TOLERANCE).any())
+        if not own and not (excess > _TOLERANCE).any():
             return plan
-        items = _limit_items(problem, coverage, layout, plan, least)
-        chosen = items.best(excess)
+        items = _limit_items(problem, coverage, layout, plan, least, by_place=own)
+        chosen = items.best(shares if own else excess)
         if not chosen.size:
             return plan
         plan = _taken(plan, items, chosen)
@@ -90,6 +93,14 @@ def limit_use(problem: Problem, plan: Plan) -> FloatArray:
     return use
 
 
+def share_use(problem: Problem, plan: Plan) -> FloatArray:
+    """(D, F, T) units that a place takes in its own region."""
+    use = np.zeros(problem.share_limit.shape)
+    units = problem.option_quota[:, None] * (plan.hot + plan.warm + plan.cold)
+    np.add.at(use, (problem.option_place, problem.option_family), units)
+    return use
+
+
 def day_usd(problem: Problem, plan: Plan) -> FloatArray:
     """(days,) USD of what is held."""
     warm_price = np.where(np.isfinite(problem.warm_price), problem.warm_price, 0.0)
@@ -100,14 +111,14 @@ def day_usd(problem: Problem, plan: Plan) -> FloatArray:
     return result
 
 
-def _limit_items(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray) -> _Items:
+def _limit_items(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray, *, by_place: bool) -> _Items:
     less = step_costs(problem, coverage, layout, plan, change=-1)
     blocks, families = problem.shape[1], len(problem.families)
     place, family, units = problem.option_place, problem.option_family, problem.option_quota
-    own = problem.region[place] * families + family
+    own = (place if by_place else problem.region[place]) * families + family
     hot = np.where(plan.hot - 1 >= least, less.hot, np.inf)
     parts = [(0, hot, place, own, units), (1, less.warm, place, own, units), (2, less.cold, place, own, units)]
-    if problem.leases is not None:
+    if problem.leases is not None and not by_place:
         option = problem.leases.option
         lent = problem.leases.lender * families + family[option]
         parts.append((3, _unless_guaranteed(problem, less.leased), place[option], lent, units[option]))

@@ -12,7 +12,7 @@ from infra.program.layout import Layout
 from infra.program.matrix import Program
 from infra.program.plan import Plan
 from infra.program.problem import BoolArray, FloatArray, IntArray, Leases, Problem
-from infra.program.repair import day_usd, limit_use
+from infra.program.repair import day_usd, limit_use, share_use
 from infra.program.steps import step_costs
 
 __all__ = ["use_room"]
@@ -60,6 +60,7 @@ class _Candidates:
     place: IntArray
     time: IntArray
     cell: IntArray
+    share: IntArray
     units: FloatArray
     price: FloatArray
     lease: IntArray
@@ -78,7 +79,8 @@ def _candidates(problem: Problem) -> _Candidates:
     time = np.tile(np.arange(blocks), of.size // blocks)
     lease = np.arange(of.size) // blocks - 3 * options
     cell = (where * len(problem.families) + family[of]) * blocks + time
-    return _Candidates(place[of], time, cell, problem.option_quota[of], np.concatenate(price).ravel(), lease)
+    share = np.where(lease < 0, (place[of] * len(problem.families) + family[of]) * blocks + time, -1)
+    return _Candidates(place[of], time, cell, share, problem.option_quota[of], np.concatenate(price).ravel(), lease)
 
 
 def _chosen(problem: Problem, plan: Plan, costs: list[FloatArray]) -> list[FloatArray]:
@@ -91,6 +93,7 @@ def _chosen(problem: Problem, plan: Plan, costs: list[FloatArray]) -> list[Float
     order = order[np.sort(first)]
     slack = (problem.family_limit - limit_use(problem, plan)).ravel()
     order = order[_fits(all_of_them.cell[order], all_of_them.units[order], slack)]
+    order = order[_within_share(problem, plan, all_of_them, order)]
     left = problem.budget_per_day * problem.day_hours.sum(axis=1) / 24 - day_usd(problem, plan)
     for day, hours in enumerate(problem.day_hours if np.isfinite(problem.budget_per_day) else ()):
         usd = all_of_them.price[order] * hours[all_of_them.time[order]]
@@ -101,6 +104,12 @@ def _chosen(problem: Problem, plan: Plan, costs: list[FloatArray]) -> list[Float
     taken[order] = 1
     edges = np.cumsum([c.size for c in costs])[:-1]
     return [part.reshape(c.shape) for part, c in zip(np.split(taken, edges), costs, strict=True)]
+
+
+def _within_share(problem: Problem, plan: Plan, candidates: _Candidates, order: IntArray) -> BoolArray:
+    """Which of the candidates fit into their place's share; a lease takes nothing from it."""
+    room = np.append((problem.share_limit - share_use(problem, plan)).ravel(), np.inf)
+    return _fits(np.where(candidates.share[order] < 0, room.size - 1, candidates.share[order]), candidates.units[order], room)
 
 
 def _lendable(problem: Problem, leases: Leases, plan: Plan, lease: IntArray, time: IntArray) -> BoolArray:

@@ -20,7 +20,7 @@ class ShadowPrice:
     """A limit that binds: raising it by one `unit` for the whole horizon saves `usd_per_day`, never below 0.
 
     Attributes:
-        kind: "quota", "lending", "link", "budget" or "flaps". name: what is limited, for example "n2 in europe-west9".
+        kind: "quota", "share" (of it, fairly), "lending", "link", "budget" or "flaps". name: what is limited, for example "n2 in europe-west9".
         unit: of the limit. usd_per_day: saving of one unit more, averaged over the horizon's days.
         blocks: the hour blocks (for budget and flaps: the days) in which it binds.
     """
@@ -49,6 +49,12 @@ def shadow_prices(problem: Problem, layout: Layout, optimum: LinearSolution) -> 
             "unit",
             [f"{family} in {region}" for region in problem.regions for family in problem.families],
             layout.limit.reshape(-1, layout.limit.shape[2]),
+        ),
+        (
+            "share",
+            "unit",
+            [f"{family} of {place}" for place in problem.places for family in problem.families],
+            layout.share.reshape(-1, layout.share.shape[2]),
         ),
         ("lending", "unit", [f"lent by {region}" for region in problem.regions], layout.lending),
         ("link", "Gbit/s", list(links), layout.link),

@@ -116,7 +116,7 @@ def _path_input(
 
 def _priced(layout: Layout, program: Program, optimum: LinearSolution) -> FloatArray:
     """(3, M, T) USD per machine and block in each pool: its price, and its share of every limit at the limit's shadow price."""
-    rows = np.concatenate([a[a >= 0] for a in (layout.limit, layout.budget)])
+    rows = np.concatenate([a[a >= 0] for a in (layout.limit, layout.share, layout.budget)])
     shadow = np.zeros(layout.rows)
     shadow[rows] = optimum.savings[rows]
     with_shadow = np.append(program.cost + program.matrix.T @ shadow, 0.0)
