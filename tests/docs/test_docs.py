@@ -69,6 +69,8 @@ def as_written(field: FieldInfo, key: str) -> str:
         return "all defaults"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
+    if isinstance(default, dict):
+        return "`{" + ", ".join(f"{name}: {value:g}" for name, value in default.items()) + "}`"
     if isinstance(default, list):
         return f"`[{', '.join(default)}]`"
     return f"`{default}`"
