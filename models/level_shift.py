@@ -28,8 +28,8 @@ _WEEK: Final = 7
 _LEAST_DAYS: Final = 2
 _MOST_CHANGES: Final = 3
 _MOST_DAYS: Final = 20
-# A change by less than a third is left to the candidates.
-_LEAST_CHANGE: Final = float(np.log(4 / 3))
+# A smaller change is left to the candidates; the bandwidth of the demo fell by a quarter.
+_LEAST_CHANGE: Final = float(np.log(6 / 5))
 # In standard errors of the change.
 _CLEAR: Final = 4.0
 # Share of the weekdays' residual variance that the step must explain.
