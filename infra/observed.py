@@ -39,13 +39,15 @@ def observe(cloud: Cloud, targets: Sequence[Target], *, region: str, zones: Sequ
     """Read the region; makes reading calls only."""
     machines = [target for target in targets if isinstance(target, MachineTarget)]
     ours = [r for zone in zones for r in cloud.reservations(zone) if r.description.startswith(LABEL)] if machines else []
-    groups = {m.group: cloud.group(region, m.group) for m in machines}
+    # Lists cost a call per page however many services there are.
+    groups = {group.name: group for group in cloud.groups(region)} if machines else {}
+    templates = cloud.templates() if machines else frozenset()
     links = [t.attachment for t in targets if isinstance(t, BandwidthTarget) and t.attachment]
     disks = {t.name: _disk(cloud, region, t) for t in targets if isinstance(t, StorageTarget)}
     return Observed(
         reservations=tuple(sorted(ours, key=lambda r: (r.zone, r.name))),
-        groups={name: group for name, group in groups.items() if group is not None},
-        templates=frozenset(m.template for m in machines if cloud.has_template(m.template)),
+        groups={m.group: groups[m.group] for m in machines if m.group in groups},
+        templates=templates & {m.template for m in machines},
         attachment=cloud.attachment(region, links[0]) if links else None,
         disks={name: disk for name, disk in disks.items() if disk is not None},
     )

@@ -74,12 +74,17 @@ class Cloud:
     def reservation(self, zone: str, name: str) -> ReservationState | None:
         return self._connection.get("ReservationsClient", {"zone": zone, "reservation": name}, lambda m: ReservationState.read(zone, m))
 
-    def has_template(self, name: str) -> bool:
-        return self._connection.get("InstanceTemplatesClient", {"instance_template": name}, lambda m: m.name) is not None
+    def templates(self) -> frozenset[str]:
+        """Names of the project's templates, ours or not."""
+        return frozenset(self._connection.list("InstanceTemplatesClient", {}, lambda m: str(m.name)))
 
     def group(self, region: str, name: str) -> GroupState | None:
         request = {"region": region, "instance_group_manager": name}
         return self._connection.get("RegionInstanceGroupManagersClient", request, lambda m: GroupState.read(region, m))
+
+    def groups(self, region: str) -> list[GroupState]:
+        """Every regional group, ours or not."""
+        return self._connection.list("RegionInstanceGroupManagersClient", {"region": region}, lambda m: GroupState.read(region, m))
 
     def failures(self, region: str, name: str) -> list[MachineFailure]:
         """Machines that a group wants and could not get so far, one per machine."""

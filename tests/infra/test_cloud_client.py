@@ -81,7 +81,8 @@ def test_what_does_not_exist_reads_as_none(here: World) -> None:
     assert here.cloud.disk(ZONES[0], "none") is None
     assert here.cloud.regional_disk(REGION, "none") is None
     assert here.cloud.pool(ZONES[0], "none") is None
-    assert here.cloud.has_template("none") is False
+    assert "none" not in here.cloud.templates()
+    assert "none" not in [group.name for group in here.cloud.groups(REGION)]
     assert here.cloud.machine(ZONES[0], "none") is None
     assert here.cloud.quotas("nowhere") == {}
 
