@@ -1,8 +1,22 @@
 """The linear program of a plan: pure arrays in, machines, costs and shadow prices out."""
 
 from infra.program.bands import bands_from_quantiles
+from infra.program.fairness import FairnessRule, share_fairly
 from infra.program.problem import Leases, Problem
+from infra.program.reasons import Reasons, binding_limits, reasons_of
 from infra.program.shadow_prices import ShadowPrice
 from infra.program.solve import Solution, solve
 
-__all__ = ["Leases", "Problem", "ShadowPrice", "Solution", "bands_from_quantiles", "solve"]
+__all__ = [
+    "FairnessRule",
+    "Leases",
+    "Problem",
+    "Reasons",
+    "ShadowPrice",
+    "Solution",
+    "bands_from_quantiles",
+    "binding_limits",
+    "reasons_of",
+    "share_fairly",
+    "solve",
+]
