@@ -10,7 +10,7 @@ import pandas as pd
 
 from models.rhythm import HOURLY, Rhythm
 
-__all__ = ["Array", "fill_gaps", "fill_rows", "grid", "places", "recent", "training_grid", "unservable", "with_demand"]
+__all__ = ["Array", "carried", "fill_gaps", "fill_rows", "grid", "places", "recent", "training_grid", "unservable", "with_demand"]
 
 Array = npt.NDArray[np.float64]
 
@@ -109,22 +109,55 @@ def fill_gaps(values: Array, day: int = HOURLY.day) -> Array:
     measured = np.flatnonzero(np.isfinite(values))
     if measured.size in (0, values.size):
         return values[: measured.size]
-    series = pd.Series(values[measured[0] :])
-    time_of_day = series.groupby(np.arange(series.size) % day)
-    filled = time_of_day.ffill()
-    filled = filled.fillna(time_of_day.bfill()).interpolate(limit_direction="both")
-    return np.asarray(filled, dtype=np.float64)
+    known = values[measured[0] :]
+    filled: Array = _by_time_of_day(known[None], day)[0]
+    missing = np.isnan(filled)
+    if missing.any():
+        place = np.arange(filled.size)
+        filled[missing] = np.interp(place[missing], place[~missing], filled[~missing])
+    return filled
 
 
 def fill_rows(values: Array, day: int = HOURLY.day) -> Array:
     """Like `fill_gaps` for every row at once, at full length: what lies before the first measurement takes the next value at its time of day.
 
-    A row without any measurement becomes zeros.
+    A time of day that was never measured takes the step before it, or else the next. A row without any measurement becomes zeros.
     """
-    if np.isfinite(values).all():
-        return values.copy()
-    frame = pd.DataFrame(values.T)
-    time_of_day = frame.groupby(np.arange(len(frame)) % day)
-    filled = time_of_day.ffill()
-    filled = filled.fillna(time_of_day.bfill()).ffill().bfill().fillna(0.0)
-    return np.ascontiguousarray(filled.to_numpy(dtype=np.float64).T)
+    filled = values.copy()
+    rows = _gappy(filled)
+    filled[rows] = _by_time_of_day(filled[rows], day)
+    rows = _gappy(filled)
+    some = carried(filled[rows])
+    filled[rows] = np.nan_to_num(_first_of(some, carried(some[:, ::-1])[:, ::-1]))
+    return filled
+
+
+def carried(values: Array, season: int = 1) -> Array:
+    """Shape (series, steps): a missing step takes the last earlier value a number of seasons before it; NaN where there is none."""
+    series, steps = values.shape
+    seasons = -(-steps // season)
+    folded = np.full((series, seasons * season), np.nan)
+    folded[:, :steps] = values
+    folded = folded.reshape(series, seasons, season)
+    last = np.maximum.accumulate(np.where(np.isnan(folded), 0, np.arange(seasons)[:, None]), axis=1)
+    found: Array = np.take_along_axis(folded, last, axis=1).reshape(series, seasons * season)[:, :steps]
+    return found
+
+
+def _by_time_of_day(values: Array, day: int) -> Array:
+    """Shape (series, steps): a missing step takes the same one of the last day that has it, else of the next; NaN where no day has it."""
+    filled = carried(values, day)
+    rows = _gappy(filled)
+    later = np.pad(values[rows], ((0, 0), (0, -values.shape[1] % day)), constant_values=np.nan)[:, ::-1]
+    filled[rows] = _first_of(filled[rows], carried(later, day)[:, ::-1][:, : values.shape[1]])
+    return filled
+
+
+def _gappy(values: Array) -> npt.NDArray[np.int64]:
+    """Rows with a missing step."""
+    return np.flatnonzero(~np.isfinite(values).all(axis=1))
+
+
+def _first_of(values: Array, others: Array) -> Array:
+    """`values`, and `others` where there are none."""
+    return np.where(np.isnan(values), others, values)

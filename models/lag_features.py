@@ -11,9 +11,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from models.hourly_grid import Array
+from models.hourly_grid import Array, carried
 from models.rhythm import HOURLY
 
 __all__ = [
@@ -54,9 +53,7 @@ def fill_from_past(values: Array, day: int = HOURLY.day) -> Array:
     """Shape (series, steps): a missing step takes the last earlier value at its time of day; NaN where there is none."""
     if np.isfinite(values).all():
         return values
-    frame = pd.DataFrame(values.T)
-    filled: Array = frame.groupby(np.arange(len(frame)) % day).ffill().to_numpy(dtype=float).T
-    return filled
+    return carried(values, day)
 
 
 def origin_scale(filled: Array, origins: Index, steps: int, day: int = HOURLY.day) -> Array:

@@ -21,6 +21,8 @@ BASES: Final = (
     "day_1", "last_1", "last_3", "last_day", "last_week", "day_3", "day_7", "week_1", "week_2", "week_4",
     "week_1_moved_by_day", "week_1_moved_by_3", "day_1_moved_by_3",
 )  # fmt: skip
+_DAYS: Final = (1, 3, 7)
+_WEEKS: Final = (1, 2, 4)
 # The base that the others are told as departures from.
 REFERENCE: Final = BASES[0]
 
@@ -47,17 +49,20 @@ def base_forecasts(filled: Array, origins: Index, horizon: Index, one_day: int =
         mean: Array = (total[:, end] - total[:, start]) / (end - start)
         return np.broadcast_to(mean[:, :, None], (filled.shape[0], *horizon.shape))
 
-    def usual(lag: Index, season: int, count: int) -> tuple[Array, Array]:
-        found, known = np.zeros((filled.shape[0], *horizon.shape)), np.zeros(horizon.shape)
-        for back in range(count):
-            at = target - lag - season * back
-            found += np.where(at >= 0, filled[:, np.clip(at, 0, None)], 0.0)
-            known += at >= 0
+    def usual(lag: Index, season: int, counts: tuple[int, ...]) -> list[tuple[Array, Array]]:
+        """(mean of the last `count` seasons, how many of them are known) for every count."""
+        found, known, means = np.zeros((filled.shape[0], *horizon.shape)), np.zeros(horizon.shape), []
         first = filled[:, np.clip(target - lag, 0, origins[:, None] - 1)]
-        return np.where(known > 0, found / np.maximum(known, 1), first), known
+        for back in range(max(counts)):
+            at = target - lag - season * back
+            found += filled[:, at] if (at >= 0).all() else np.where(at >= 0, filled[:, np.clip(at, 0, None)], 0.0)
+            known += at >= 0
+            if back + 1 in counts:
+                means.append((np.where(known > 0, found / np.maximum(known, 1), first), known.copy()))
+        return means
 
-    days = {count: usual(day, one_day, count)[0] for count in (1, 3, 7)}
-    weeks = {count: np.where(known > 0, mean, days[7]) for count in (1, 2, 4) for mean, known in [usual(week, one_week, count)]}
+    days = {count: mean for count, (mean, _) in zip(_DAYS, usual(day, one_day, _DAYS), strict=True)}
+    weeks = {count: np.where(known > 0, mean, days[7]) for count, (mean, known) in zip(_WEEKS, usual(week, one_week, _WEEKS), strict=True)}
     both = (origins >= one_week + one_day)[None, :, None]
     columns = [
         days[1], last(1), last(3), last(one_day), last(one_week), days[3], days[7], weeks[1], weeks[2], weeks[4],
