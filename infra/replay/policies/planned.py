@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from typing import Final
 
@@ -20,6 +21,8 @@ __all__ = ["Newsvendor", "Optimal", "Tiered", "confidence_of"]
 
 # Steps ahead that a plan looks at: what happens later does not change what is ordered now.
 _AHEAD_STEPS: Final = 12
+# Share of the time in which standing by costs as much as a boot, for which a standby machine that may be wanted again is kept.
+_PATIENCE: Final = 0.5
 _HOUR: Final = 1.0
 
 
@@ -54,10 +57,13 @@ class Optimal:
             keep, order = np.maximum(keep, now), np.maximum(order, now)
         reach = min(known.terms.warm_lead, ahead - 1)
         upto = outlook.states[cover]
-        # A standby machine that is wanted again before it has cost as much as a boot is not given up.
-        patience = ceil(known.terms.start / max(known.terms.warm * known.terms.step_hours, 1e-9)) if known.terms.warm else ahead
+        # A standby machine that is wanted again soon is not given up: a new one would have to be booted.
+        patience = max(1, ceil(_PATIENCE * known.terms.start / (known.terms.warm * known.terms.step_hours)) if known.terms.warm else ahead)
         standby = upto[:, : max(reach, patience) + 1].max(axis=1) - keep
-        return Decision(keep, order, np.maximum(standby, 0.0), np.maximum(upto[:, reach] - order, 0.0))
+        # A new one must earn its boot within that time.
+        paid = replace(known.terms, warm=known.terms.warm + known.terms.start / (patience * known.terms.step_hours))
+        worth = outlook.states[warm_cover(short[:, [reach]], outlook.states, paid, self._times)[:, 0]]
+        return Decision(keep, order, np.maximum(standby, 0.0), np.maximum(worth - order, 0.0))
 
 
 class Newsvendor:
