@@ -15,6 +15,8 @@ from infra.replay.world import Terms
 __all__ = ["JointPlan", "joint_track", "problem_of"]
 
 _REGION: Final = "here"
+# Narrower bands, in machines, are rounding.
+_NOTHING: Final = 1e-9
 # Whole numbers up to which the mixed-integer program is solved in a walk: it is solved at every step, so rounding must do.
 _SMALL: Final = 0
 
@@ -30,6 +32,7 @@ def problem_of(
         ready_from: first step in which machines ordered now serve.
     """
     count, steps = width.shape[:2]
+    width = np.where(width < _NOTHING, 0.0, width)
     every = np.arange(count)
     return Problem(
         block_hours=np.full(steps, terms.step_hours),

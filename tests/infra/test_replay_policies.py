@@ -142,7 +142,8 @@ def _uncertain(draw: st.DrawFn) -> tuple[np.ndarray, Terms, np.ndarray]:
     hot, warm = draw(st.floats(0.2, 1)), draw(st.floats(0, 0.1))
     warm_loss = draw(st.floats(0, 0.3))
     cold_loss = draw(st.floats(warm_loss, 0.9))
-    value, start = draw(st.floats(2, 40)), draw(st.floats(0, 1))
+    # Serving by a machine bought in need is worth its price: below that the program would rather not serve.
+    value, start = draw(st.floats(2, 40)) / (1 - cold_loss), draw(st.floats(0, 1))
     terms = replace(
         terms_of(World(), HOUR),
         hot=hot,
