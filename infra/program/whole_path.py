@@ -29,7 +29,7 @@ class PathInput:
         hot_price, warm_price, cold_price: (m, T) USD per machine and block, shadow prices of the limits included.
         standby: (m, T) whether there is a warm pool. cold_most: (m, T) most cold machines that count; 0 where buying is not limited.
         target: (3, m, T) the option's machines in the program: hot, hot + warm, hot + warm + cold.
-        least, most: (m, T) bounds of hot. held: (m,) hot before block 0. start_cost: (m,) USD.
+        least, most: (m, T) bounds of hot. held: (m,) hot before block 0. start_cost: (m, T) USD per start.
     """
 
     need: FloatArray
@@ -97,10 +97,10 @@ def _shortest(stage: FloatArray, states: FloatArray, held: FloatArray, start_cos
     """(m, T) the state of each block on the cheapest path; `stage` and `states` are (S, m, T)."""
     blocks = stage.shape[2]
     came_from = np.zeros(stage.shape, dtype=np.int64)
-    cost = stage[:, :, 0] + start_cost * np.clip(states[:, :, 0] - held, 0, None)
+    cost = stage[:, :, 0] + start_cost[:, 0] * np.clip(states[:, :, 0] - held, 0, None)
     for t in range(1, blocks):
         rise = np.clip(states[None, :, :, t] - states[:, None, :, t - 1], 0, None)
-        arrive = cost[:, None] + start_cost * rise
+        arrive = cost[:, None] + start_cost[:, t] * rise
         came_from[:, :, t] = np.argmin(arrive, axis=0)
         cost = np.min(arrive, axis=0) + stage[:, :, t]
     path = np.zeros(stage.shape[1:], dtype=np.int64)
