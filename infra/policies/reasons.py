@@ -8,10 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headroom.vocabulary import QUANTILES
-from infra.program import Problem, Solution
-from infra.program.coverage import coverage_of
-from infra.program.plan import Plan
-from infra.program.steps import step_costs
+from infra.program import Problem, Solution, reasons_of
 
 __all__ = ["reasons"]
 
@@ -28,15 +25,13 @@ def reasons(problem: Problem, solution: Solution, demand: npt.NDArray[np.float64
     need = np.divide(demand, size, out=np.zeros_like(demand), where=size > 0).max(axis=3)
     hot, held = solution.hot, solution.hot + solution.warm
     first = [_bought(need, machines) for machines in (hot, held)]
-    plan = Plan(solution.hot, solution.warm, solution.cold, solution.leased)
-    coverage, layout = coverage_of(problem), solution.warm_start.layout
-    less, more = (step_costs(problem, coverage, layout, plan, change=change).hot for change in (-1, 1))
+    steps = reasons_of(problem, solution)
     limits = _limits(problem, solution)
     text = np.char.add(
         np.char.add("optimal: hot covers ", first[0]), np.where(solution.warm > 0, np.char.add(", with standby ", first[1]), "")
     )
-    text = np.char.add(text, _priced("; one less would cost", less))
-    text = np.char.add(text, _priced(", one more", more))
+    text = np.char.add(text, _priced("; one less would cost", steps.less_usd))
+    text = np.char.add(text, _priced(", one more", steps.more_usd))
     result: npt.NDArray[np.object_] = text.astype(object) + limits
     return result
 
