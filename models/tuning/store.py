@@ -55,7 +55,7 @@ _CHOICES = Table(
     Column("reason", Text, nullable=False),
     Column("frozen", Boolean, nullable=False),
     Column("recorded_at", DateTime, nullable=False),
-    # Known once the horizon has been measured: loss over the naive's, hours that it rests on, reward, and the run that learnt it.
+    # Known once the horizon has been measured: loss over the reference's, hours that it rests on, reward, and the run that learnt it.
     Column("ratio", Float, nullable=True),
     Column("hours", Integer, nullable=True),
     Column("reward", Float, nullable=True),

@@ -3,8 +3,8 @@
 Choices are made when a training is planned, at its issue time, and at no other moment: a choice that no model was fitted with would have
 nothing to be rewarded for. Every series is its own segment, and the bandit lets those that look alike learn from each other.
 
-A training is judged by the forecasts that its version issued in its first 24 hours as champion, at all horizons, once all of their hours
-are over. A version that never served is not judged, and after `GIVEN_UP` its choices are not waited for any longer.
+A training is judged by forecasts that its version issued in its first 24 hours as champion, the first one and the one in the middle, at all
+horizons, once all hours of that day's forecasts are over; against what an untuned reference would have forecast then. A version that never served is not judged, and after `GIVEN_UP` its choices are not waited for any longer.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from typing import Any, Final
 
 import pandas as pd
 
-from headroom.demand import hourly_demand
+from headroom.demand import hourly_demand, known_events
 from headroom.lake import Lake
 from headroom.settings import Settings
 from headroom.vocabulary import HORIZON_HOURS
+from models.anomaly_doubt import believed, with_doubts
+from models.forecaster import SeriesCalendar
+from models.rhythm import HOURLY
 from models.tuning.arms import TuningChoice
 from models.tuning.context import segment_contexts
-from models.tuning.reward import with_naive_pinball
+from models.tuning.reference import reference_forecast, with_reference_pinball
 from models.tuning.store import TuningLog
 from models.tuning.tuner import choose, record_outcomes
 
@@ -30,7 +33,8 @@ __all__ = ["GIVEN_UP", "TuningReport", "choose_for_training", "reward_trainings"
 _LOG: Final = logging.getLogger(__name__)
 _HOUR: Final = pd.Timedelta("1h")
 _DAY: Final = 24 * _HOUR
-_WEEK: Final = 7 * _DAY
+# Events that began this long ago may last until the issue time.
+_EVENTS_BEFORE: Final = 35 * _DAY
 _OVER: Final = _DAY + HORIZON_HOURS * _HOUR
 GIVEN_UP: Final = pd.Timedelta(days=21)
 _ASKED: Final = 50
@@ -41,7 +45,7 @@ _OUTCOME: Final[dict[str, Any]] = {
     "issue_time": _TIME,
     "ds": _TIME,
     "pinball": float,
-    "naive_pinball": float,
+    "reference_pinball": float,
 }
 
 
@@ -52,7 +56,7 @@ class TuningReport:
     Attributes:
         rewarded: choices whose reward this run recorded.
         waiting: younger choices without a reward yet.
-        mean_reward: arm -> mean reward of those that this run recorded; -1 is as good as repeating the last week, 0 is without error.
+        mean_reward: arm -> mean reward of those that this run recorded; -1 is as good as the untuned reference, 0 is without error.
         frozen: whether the rewards were written down without being learnt from.
     """
 
@@ -117,8 +121,19 @@ def _of_trainings(settings: Settings, lake: Lake, waiting: pd.DataFrame, issue_t
     if not full:
         return pd.DataFrame(columns=list(_OUTCOME)).astype(_OUTCOME)
     outcomes = pd.concat(full, ignore_index=True)
-    start, end = outcomes["ds"].min() - _WEEK, outcomes["ds"].max() - _WEEK + _HOUR
-    return with_naive_pinball(outcomes, hourly_demand(lake, settings, start=start, end=end, as_of=issue_time))
+    moments = [pd.Timestamp(moment) for moment in sorted(outcomes["issued"].unique())]
+    told = [_against_reference(settings, lake, outcomes[outcomes["issued"] == moment], moment) for moment in moments]
+    return pd.concat(told, ignore_index=True).drop(columns="issued")
+
+
+def _against_reference(settings: Settings, lake: Lake, outcomes: pd.DataFrame, issue_time: pd.Timestamp) -> pd.DataFrame:
+    """`outcomes` of one issue time with the loss of the reference, which sees what was known then."""
+    start = issue_time - HOURLY.context * _HOUR
+    names = sorted(outcomes["unique_id"].unique())
+    history = hourly_demand(lake, settings, start=start, end=issue_time, as_of=issue_time, series=names).dropna(subset=["y"])
+    events = known_events(lake, start=start - _EVENTS_BEFORE, end=issue_time + HORIZON_HOURS * _HOUR, as_of=issue_time)
+    history = believed(with_doubts(history, events), issue_time) if len(history) else history
+    return with_reference_pinball(outcomes, reference_forecast(history, events, SeriesCalendar.from_settings(settings), issue_time))
 
 
 def _first_served(lake: Lake, waiting: pd.DataFrame, issue_time: pd.Timestamp) -> pd.DataFrame:
@@ -135,11 +150,13 @@ def _first_served(lake: Lake, waiting: pd.DataFrame, issue_time: pd.Timestamp) -
 
 
 def _judged(lake: Lake, training: pd.Timestamp, versions: pd.DataFrame, issue_time: pd.Timestamp) -> pd.DataFrame:
-    """Outcomes of the first day of a training's versions; none before that day's last forecast is over."""
+    """Outcomes of two issue times (`issued`) of the first day of a training's versions; none before that day's last forecast is over."""
     first = versions["first"].iloc[0]
     if first + _OVER > issue_time:
         return pd.DataFrame()
     columns = ["issue_time", "unique_id", "ds", "y", "pinball", "model_version"]
     rows = lake.read("outcomes", start=first, end=first + _OVER, as_of=issue_time, columns=columns)
-    own: pd.DataFrame = rows[(rows["issue_time"] < first + _DAY) & rows["model_version"].isin(versions["model_version"])]
-    return own.drop(columns="model_version").assign(segment=own["unique_id"], issue_time=training)
+    rows = rows[(rows["issue_time"] < first + _DAY) & rows["model_version"].isin(versions["model_version"])]
+    issued = sorted(rows["issue_time"].unique())
+    own: pd.DataFrame = rows[rows["issue_time"].isin({*issued[:1], *issued[len(issued) // 2 :][:1]})]
+    return own.drop(columns="model_version").assign(segment=own["unique_id"], issued=own["issue_time"], issue_time=training)

@@ -99,8 +99,8 @@ def record_outcomes(
     A choice of which too little was measured (see `realised_rewards`) waits for a later run, for as long as `outcomes` reaches back.
 
     Args:
-        outcomes: `segment, unique_id, issue_time, ds, pinball, naive_pinball` of forecast hours judged until `issue_time`, whenever they
-            were judged; `models.tuning.reward.with_naive_pinball` adds the last.
+        outcomes: `segment, unique_id, issue_time, ds, pinball, reference_pinball` of forecast hours judged until `issue_time`, whenever they
+            were judged; `models.tuning.reference.with_reference_pinball` adds the last.
         frozen: write the rewards down, and never learn from them, not even after a thaw.
 
     Returns:

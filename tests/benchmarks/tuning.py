@@ -43,12 +43,21 @@ BEST = "best arm of each series"
 
 @dataclass(frozen=True)
 class World:
-    """What would have happened: rewards of shape (issue days, arms, series), NaN where a series has no such day; contexts per day."""
+    """What would have happened: rewards of shape (issue days, arms, series), NaN where a series has no such day; contexts per day.
+
+    `signals`, of the shape of `rewards`, is what the bandit is told instead of these, when it is told something else.
+    """
 
     arms: list[str]
     data_set: list[str]
     rewards: Array
     contexts: list[pd.DataFrame]
+    signals: Array | None = None
+
+    @property
+    def told(self) -> Array:
+        """What the bandit sees of a reward."""
+        return self.rewards if self.signals is None else self.signals
 
 
 def main() -> None:
@@ -92,10 +101,12 @@ def joined(parts: list[World]) -> World:
     """One installation with the series of all."""
     names = [name for part in parts for name in part.data_set]
     rewards = np.full((max(len(part.rewards) for part in parts), len(parts[0].arms), len(names)), np.nan)
+    signals = rewards.copy()
     for part in parts:
-        rewards[: len(part.rewards), :, [name == part.data_set[0] for name in names]] = part.rewards
+        own = [name == part.data_set[0] for name in names]
+        rewards[: len(part.rewards), :, own], signals[: len(part.rewards), :, own] = part.rewards, part.told
     days = [pd.concat([part.contexts[day] for part in parts if day < len(part.contexts)]) for day in range(len(rewards))]
-    return World(parts[0].arms, names, rewards, days)
+    return World(parts[0].arms, names, rewards, days, signals)
 
 
 def day_contexts(names: list[str], values: Array, issue_days: int) -> list[pd.DataFrame]:
@@ -115,17 +126,18 @@ def shuffled(world: World, seed: int) -> World:
     """The same issue days, contexts included, in an order drawn for every data set."""
     chance = np.random.default_rng(seed)
     names = np.array(world.data_set)
-    rewards = world.rewards.copy()
+    rewards, signals = world.rewards.copy(), world.told.copy()
     parts: list[list[pd.DataFrame]] = [[] for _ in world.contexts]
     for data_set in DATA_SETS:
         own = names == data_set
         days = np.isfinite(world.rewards[:, 0, own]).all(axis=1).sum()
         order = chance.permutation(days)
         rewards[:days, :, own] = world.rewards[order][:, :, own]
+        signals[:days, :, own] = world.told[order][:, :, own]
         for day, drawn in enumerate(order):
             context = world.contexts[drawn]
             parts[day].append(context[context.index.str.startswith(f"{data_set}/")])
-    return World(world.arms, world.data_set, rewards, [pd.concat(day) for day in parts])
+    return World(world.arms, world.data_set, rewards, [pd.concat(day) for day in parts], signals)
 
 
 def live_through(world: World, seed: int) -> npt.NDArray[np.intp]:
@@ -145,7 +157,7 @@ def live_through(world: World, seed: int) -> npt.NDArray[np.intp]:
         log.append(
             contexts[list(FEATURES)]
             .reset_index(names="segment")
-            .assign(issue_time=START + day * DAY, arm=[arms[pick] for pick in picks], reward=world.rewards[day, picks, there.nonzero()[0]])
+            .assign(issue_time=START + day * DAY, arm=[arms[pick] for pick in picks], reward=world.told[day, picks, there.nonzero()[0]])
         )
     return chosen
 

@@ -56,7 +56,7 @@ def outcomes(log: TuningLog, issue: pd.Timestamp, *, hours: int = 72, best: str 
             unique_id=choice.segment,
             issue_time=issue,
             pinball=0.4 if choice.arm == best else 0.8,
-            naive_pinball=1.0,
+            reference_pinball=1.0,
         )
         for choice in choices
     ]

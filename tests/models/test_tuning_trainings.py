@@ -133,7 +133,7 @@ def test_a_repetition_reports_the_same_and_a_later_run_learns_nothing_twice(worl
 
 def test_a_worse_first_day_is_a_smaller_reward_and_later_days_count_nothing(world: Installation, tmp_path: Path) -> None:
     means = []
-    for error in (2.0, 6.0):
+    for error in (0.5, 1.5):
         made = Installation(tmp_path / f"error-{error}")
         store(made.lake, pd.concat([demand(name, ISSUE - 35 * DAY, 45 * 24) for name in made.series]))
         plan(made)
