@@ -10,9 +10,11 @@ from cloud_world import World
 from plan_rows import ISSUE, REGION, ZONES, plan_of
 
 from headroom.errors import HeadroomError, UnavailableError
+from infra.drift import find_drift
+from infra.orphans import find_orphans
 
 MACHINES = {"edge": "headroom-edge-n2-standard-8", "batch": "headroom-batch-n2-standard-4"}
-WEIGHTS = {"reconcile": 8, "fault": 8, "allocate": 3, "wait": 3, "scarcity": 2, "dry_run": 1, "skew": 1}
+WEIGHTS = {"reconcile": 8, "fault": 8, "allocate": 3, "wait": 3, "scarcity": 2, "by_hand": 1, "dry_run": 1, "skew": 1}
 PATHS = ("", "/reservations", "/instanceGroupManagers", "/instanceTemplates", "/disks", "/interconnectAttachments", "/operations", "/wait")
 FAULTS: tuple[dict[str, Any], ...] = (
     {"fault": "stockout"},
@@ -111,7 +113,21 @@ class Walk:
             self.ran["unavailable"] += 1
         assert (len(self.here.writes()), self.here.ledger.recent(limit=1)) == before
 
+    def by_hand(self) -> None:
+        """Somebody changes or deletes what is ours, past the ledger."""
+        service = self.rng.choice(list(MACHINES))
+        path, count = f"zones/{self.rng.choice(ZONES)}/reservations/{MACHINES[service]}", self.rng.randrange(1, 6)
+        group = f"regions/{REGION}/instanceGroupManagers/headroom-{service}/resize?size={self.rng.randrange(8)}"
+        self.most[service] += count
+        changes = (("POST", f"{path}/resize", {"specificSkuCount": str(count)}), ("DELETE", path, None), ("POST", group, None))
+        try:
+            self.here.call(*self.rng.choice(changes))
+        except OSError:  # it is not there, or a fault struck
+            self.ran["by_hand_failed"] += 1
+
     def fault(self) -> None:
+        if self.rng.random() < 0.05:  # those that wait for a rare call must not become a heap
+            self.here.admin("faults", clear=True)
         fault, path = self.rng.choice(FAULTS), self.rng.choice(PATHS)
         times = self.rng.randrange(1, 8) if fault["fault"] == "unavailable" else self.rng.randrange(1, 3)
         self.here.admin("faults", **fault, path=path, times=times)
@@ -155,6 +171,10 @@ class Walk:
             assert group.running == self.hot(service)
         assert set(reserved) <= set(MACHINES.values())
         assert here.reconcile(plan_of(self.wants, issue=self.issue), issue_time=self.issue).writes == 0
+        assert find_orphans(here.settings, here.ledger, here.cloud) == []
+        late = pd.Timestamp.now(tz="UTC") + pd.Timedelta("300D")  # the cloud's clock ran ahead, and what is gone may have lapsed
+        drift = find_drift(here.ledger, here.cloud, region=REGION, now=late)
+        assert drift == [], drift
         self._check_ledger()
 
     def _check_ledger(self) -> None:
