@@ -1,4 +1,6 @@
-"""What a candidate was run with: the constants of its module and what its constructor was given. By design a candidate has no other settings."""
+"""What a candidate was run with: the constants of its module and what its constructor was given. Beside these it has what a series was told by the
+tuner, which is the same for all candidates and a table of the training (`tuning.csv`).
+"""
 
 from __future__ import annotations
 

@@ -159,6 +159,9 @@ def _write_artifacts(folder: Path, training: Training) -> None:
     fitted.selection.leaderboard.to_csv(folder / "leaderboard.csv", index=False)
     fitted.weights.to_csv(folder / "weights.csv")
     _metrics_table(training).to_csv(folder / "metrics.csv", index=False)
+    if plan.tuning:
+        told = [{"unique_id": series, "arm": choice.arm, **asdict(choice.tuning)} for series, choice in plan.tuning.items()]
+        pd.DataFrame(told).to_csv(folder / "tuning.csv", index=False)
     data = {
         "digest": plan.data_digest,
         "window": [plan.history_start.isoformat(), plan.issue_time.isoformat()],

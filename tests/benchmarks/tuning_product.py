@@ -49,7 +49,7 @@ FIRST: Final = 8 * DAY
 WEIGHING: Final = 3
 MOST_DAYS: Final = 45
 # Series of each recording, evenly spread over their names, and days of history that a training is given.
-MOST_SERIES: Final = 8
+SERIES: Final = {"servers": 8, "gpu_queues": 8, "matches": 1, "grid": 3, "fleet": 2}
 HISTORY: Final = 41 * DAY
 ABSENT: Final = pd.Series([np.nan])
 OF_REFERENCE: Final = "reference"
@@ -106,7 +106,7 @@ def recording(folder: Path, data_set: str) -> pd.DataFrame:
     long = pd.read_parquet(folder / f"{data_set}.parquet")[["unique_id", "ds", "y"]]
     long = long.assign(ds=pd.to_datetime(long["ds"], utc=True).astype("datetime64[us, UTC]"))
     names = sorted(long["unique_id"].unique())
-    some = [names[at] for at in np.unique(np.linspace(0, len(names) - 1, MOST_SERIES).astype(int))]
+    some = [names[at] for at in np.unique(np.linspace(0, len(names) - 1, SERIES[data_set]).astype(int))]
     end = (long["ds"].max() + HOUR).floor("D") - TEST_WINDOWS * WINDOW
     return long[long["unique_id"].isin(some) & (long["ds"] < end)].reset_index(drop=True)
 

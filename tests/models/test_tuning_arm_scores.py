@@ -17,6 +17,7 @@ from headroom.vocabulary import QUANTILE_COLUMNS
 from models.backtest import split_windows
 from models.ensemble import ensemble_weights
 from models.judging import floor_rows
+from models.mlflow_session import mlflow_session
 from models.model_card import model_card
 from models.training import TrainingOptions, backtest_shard, finish_training, plan_training
 from models.tuning.arm_scores import arm_scores
@@ -98,7 +99,9 @@ def test_a_tuned_training_takes_the_shrinkage_and_its_card_states_the_presets(
     ]
     cards: list[str] = []
     monkeypatch.setattr("models.training.model_card", lambda *given, **named: cards.append(model_card(*given, **named)) or cards[-1])
-    finish_training(made.settings, made.lake, made.home, plan.folder)
+    result = finish_training(made.settings, made.lake, made.home, plan.folder)
+    with mlflow_session(made.home) as client:
+        assert "tuning.csv" in {artifact.path for artifact in client.list_artifacts(result.mlflow_run_id)}
     assert "## Self-tuning" in cards[0]
     assert all(f"| {choice.arm} |" in cards[0] for choice in plan.tuning.values())
     early, _ = split_windows(pd.concat(frames), options.calibration_windows)
