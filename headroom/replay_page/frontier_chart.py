@@ -21,13 +21,16 @@ _SHARES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _LEAST: Final = 1e-6
 # Dearer than this times the clairvoyant plan is drawn at the upper edge.
 _MOST_RATIO: Final = 2.5
+# Who misses more than this is no alternative, and would squeeze the others.
+_MOST_UNMET: Final = 0.03
 _LABEL_ROOM: Final = 14.0
 
 
 def draw_frontier(result: Replay) -> Markup:
     """One `<svg>` element that is styled by the page and readable without it being seen."""
     base = result.measured[CLAIRVOYANT].cost_usd or 1.0
-    lines = {name: [_scaled(point, base) for point in lower_edge(points)] for name, points in result.frontier.items()}
+    shown = {name: [point for point in lower_edge(points) if point.unmet_volume <= _MOST_UNMET] for name, points in result.frontier.items()}
+    lines = {name: [_scaled(point, base) for point in points] for name, points in shown.items() if points}
     shares = [x for line in lines.values() for x, _ in line]
     low, high = _span(shares)
     ticks = value_ticks(min(1.0, min(y for line in lines.values() for _, y in line)), max(y for line in lines.values() for _, y in line))
@@ -41,10 +44,12 @@ def draw_frontier(result: Replay) -> Markup:
         f'<desc id="frontier-d">Cost over the clairvoyant plan, at the usual settings: {escape(words)}.</desc>',
         *_grid(place, ticks),
     ]
-    for number, (name, line) in enumerate(lines.items()):
-        parts.append(_line(place, name, number, line))
-        parts.append(_dot(place, name, number, result, base))
-    parts += _labels(place, lines)
+    numbers = {name: number for number, name in enumerate(result.frontier)}
+    for name, line in lines.items():
+        parts.append(_line(place, name, numbers[name], line))
+        if result.measured[name].unmet_volume <= _MOST_UNMET:
+            parts.append(_dot(place, name, numbers[name], result, base))
+    parts += _labels(place, lines, numbers)
     return Markup("".join([*parts, "</svg>"]))  # noqa: S704 - every text inside went through escape()
 
 
@@ -102,9 +107,9 @@ def _dot(place: _Place, name: str, number: int, result: Replay, base: float) -> 
     return f'<circle class="policy-dot p{number}" cx="{x}" cy="{y}" r="4.5"><title>{escape(words)}</title></circle>'
 
 
-def _labels(place: _Place, lines: dict[str, list[tuple[float, float]]]) -> list[str]:
+def _labels(place: _Place, lines: dict[str, list[tuple[float, float]]], numbers: dict[str, int]) -> list[str]:
     """Names at the right end of their lines, moved apart where they would touch."""
-    wanted = sorted((place.y(line[-1][1]), number, name) for number, (name, line) in enumerate(lines.items()))
+    wanted = sorted((place.y(line[-1][1]), numbers[name], name) for name, line in lines.items())
     parts, last = [], -math.inf
     for y, number, name in wanted:
         last = max(y, last + _LABEL_ROOM)

@@ -41,7 +41,7 @@ class Measured:
         under_accuracy, over_accuracy: percent of demand that the hot machines were short of it, and above it, mean over steps
             (SPEC elasticity: theta_U, theta_O, relative to the demand of the step).
         under_timeshare, over_timeshare: percent of the time with fewer, and with more hot machines than needed (tau_U, tau_O).
-        starts, stops: machines that were booted, kept or not, and that ended.
+        starts, stops: machines that were booted, kept or not, and hot ones that were stopped or suspended.
         worst: the series and step with the most machine-hours unserved: `unique_id, ds, demand_machines, unmet_machine_hours`.
         worst_hour: the step in which all series together missed the most: `ds, unmet_machine_hours`.
         worst_series: the series with the largest share unserved: `unique_id, unmet_volume`.
@@ -73,9 +73,8 @@ class Measured:
 def outcome_of(scene: Scene, terms: Terms, track: Track, held: Array, stock_out: npt.NDArray[np.bool_] | None = None) -> Outcome:
     """Settle every step of what was held."""
     out = None if stock_out is None else stock_out.astype(float)
-    total = np.concatenate([held[:, None], track.hot + track.warm], axis=1)
-    ended = np.maximum(track.booted - np.diff(total, axis=1), 0.0)
-    return Outcome(track, settle(scene.demand, track.hot, track.warm, terms, out), track.booted, ended)
+    changes = np.diff(np.concatenate([held[:, None], track.hot], axis=1), axis=1)
+    return Outcome(track, settle(scene.demand, track.hot, track.warm, terms, out), track.booted, np.maximum(-changes, 0.0))
 
 
 def measure(scene: Scene, terms: Terms, outcome: Outcome, clairvoyant: Outcome | None = None) -> Measured:
