@@ -126,6 +126,12 @@ def pair() -> pd.DataFrame:
     return pd.concat([known("r/one/cpu", days=15), known("r/two/cpu", days=15, seed=1)], ignore_index=True)
 
 
+@cache
+def fitted(name: str) -> Forecaster:
+    """Fitted to `pair`. That forecasts leave it as it is, and so may share it, is tested below."""
+    return made(name).fit(pair(), no_events(), UTC)
+
+
 def assert_proper(found: pd.DataFrame, series: set[str], horizon: int = 72) -> None:
     """One row per series and hour from the issue time on, quantiles finite and in order."""
     assert list(found.columns) == ["unique_id", "ds", *LEVELS]
@@ -187,7 +193,8 @@ def test_no_forecast_leaves_the_range_of_its_history_by_more_than_three_ranges(n
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("horizon", [1, 100])
 def test_any_horizon_is_served(name, horizon):
-    assert_proper(forecast(name, pair(), horizon=horizon), {"r/one/cpu", "r/two/cpu"}, horizon)
+    found = fitted(name).predict_quantiles(recent(pair(), CUTOFF), no_events(), CUTOFF, horizon)
+    assert_proper(found, {"r/one/cpu", "r/two/cpu"}, horizon)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -231,26 +238,26 @@ def test_nothing_at_or_after_the_issue_time_is_seen(name, monkeypatch):
 @pytest.mark.parametrize("name", EVERY)
 def test_a_fitted_candidate_that_is_handed_the_future_does_not_read_it(name):
     history, events = pair(), no_events()
-    fitted = made(name).fit(history, events, UTC)
+    before = fitted(name).predict_quantiles(history, events, CUTOFF)
     future = pd.concat([rhythm(series, days=0) for series in history["unique_id"].unique()]).assign(y=1e9)
-    found = fitted.predict_quantiles(pd.concat([history, future], ignore_index=True), events, CUTOFF)
-    pd.testing.assert_frame_equal(found, fitted.predict_quantiles(history, events, CUTOFF), check_exact=True)
+    found = fitted(name).predict_quantiles(pd.concat([history, future], ignore_index=True), events, CUTOFF)
+    pd.testing.assert_frame_equal(found, before, check_exact=True)
+    pd.testing.assert_frame_equal(fitted(name).predict_quantiles(history, events, CUTOFF), before, check_exact=True)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_series_is_forecast_alone_as_among_others_and_in_any_order_of_rows(name):
     """A global candidate learns from all; what it forecasts of one does not depend on which are forecast with it."""
     history, events = pair(), no_events()
-    untouched = history.copy()
-    fitted = made(name).fit(history, events, UTC)
-    together = fitted.predict_quantiles(history, events, CUTOFF)
+    untouched, learnt = history.copy(), fitted(name)
+    together = learnt.predict_quantiles(history, events, CUTOFF)
     pd.testing.assert_frame_equal(history, untouched, check_exact=True)
-    shuffled = fitted.predict_quantiles(history.sample(frac=1.0, random_state=3), events, CUTOFF)
+    shuffled = learnt.predict_quantiles(history.sample(frac=1.0, random_state=3), events, CUTOFF)
     pd.testing.assert_frame_equal(shuffled, together, check_exact=True)
     single = history[history["unique_id"] == "r/two/cpu"]
     if name in LOCAL:
-        fitted = made(name).fit(single, events, UTC)
-    alone = fitted.predict_quantiles(single, events, CUTOFF)
+        learnt = made(name).fit(single, events, UTC)
+    alone = learnt.predict_quantiles(single, events, CUTOFF)
     expected = together[together["unique_id"] == "r/two/cpu"].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone, expected, check_exact=name in LOCAL, rtol=1e-9)
 
@@ -297,9 +304,7 @@ def test_a_kept_fit_forecasts_as_the_fit_it_was_saved_from(name, tmp_path):
 
 @pytest.mark.parametrize("name", STORED)
 def test_a_kept_fit_serves_a_series_that_it_never_saw(name):
-    events = no_events()
-    fitted = made(name).fit(pair(), events, UTC)
-    found = fitted.predict_quantiles(known("r/new/cpu", days=3), events, CUTOFF)
+    found = fitted(name).predict_quantiles(known("r/new/cpu", days=3), no_events(), CUTOFF)
     assert_proper(found, {"r/new/cpu"})
     assert found["0.5"].mean() == pytest.approx(100, rel=0.4)
 
