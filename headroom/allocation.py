@@ -56,6 +56,7 @@ def make_plan(opened: Runtime, *, issue_time: pd.Timestamp, regions: Sequence[st
     Raises:
         BadInputError: when there is no forecast of the last 24 hours, or the plan cannot be made (see `plan_capacity`).
     """
+    from infra.boosts import boosts_of
     from infra.budget import approval_needed, plan_usd_per_day
     from infra.forecast_check import chosen_regions, unplanned_services
     from infra.ledger import Ledger
@@ -63,10 +64,12 @@ def make_plan(opened: Runtime, *, issue_time: pd.Timestamp, regions: Sequence[st
 
     settings = opened.settings
     forecasts = _newest_forecast(opened, issue_time)
-    plan = plan_capacity(settings, forecasts, issue_time=issue_time, policy=policy, regions=regions)
+    ledger = Ledger.open(opened.home.database_url)
+    boosts = boosts_of(ledger, issue_time)
+    plan = plan_capacity(settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts)
     chosen = sorted(plan["region"].unique())
     opened.lake.replace("plans", plan, start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": chosen})
-    held = Ledger.open(opened.home.database_url).held()
+    held = ledger.held()
     held_usd_per_day = float(held.loc[held["region"].isin(chosen), "usd_per_hour"].sum()) * 24
     approval = approval_needed(settings, plan, held_usd_per_day=held_usd_per_day)
     return MadePlan(

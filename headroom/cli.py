@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from headroom import cli_cloud, cli_forecast, cli_loop, cli_replay, cli_stack
+from headroom import cli_boost, cli_cloud, cli_forecast, cli_loop, cli_replay, cli_stack
 from headroom.errors import HeadroomError
 
 __all__ = ["app", "main"]
@@ -22,6 +22,7 @@ app = typer.Typer(
 cli_stack.register(app)
 cli_loop.register(app)
 cli_cloud.register(app)
+cli_boost.register(app)
 cli_forecast.register(app)
 cli_replay.register(app)
 

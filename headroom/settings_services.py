@@ -132,6 +132,18 @@ class Policy(Strict):
     )
     resume_failure: Share = Field(default=0.02, description="chance that a standby machine does not resume, for lack of stock")
     purchase_failure: Share = Field(default=0.05, description="chance that a machine cannot be bought when demand comes")
+    fairness: Literal["bids", "dominant", "proportional"] = Field(
+        default="bids",
+        description="for optimal, where a quota or the budget is too small for all: by value alone, or fair shares above the floors",
+    )
+    flaps_per_day: Positive | None = Field(
+        default=None, description="for optimal: starts plus stops of a service in a region per day, at most"
+    )
+    least_run_hours: NotNegative = Field(default=0, description="for optimal: hours for which a machine that was started keeps running")
+    boost_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+        default=10.0, description="a boosted service's value of service is multiplied by it"
+    )
+    boost_hours_per_week: NotNegative = Field(default=24.0, description="hours of boosts that all services may have in seven days")
     demand_statistic: Literal["max", "mean"] = Field(default="max", description="what an hour of measurements counts as")
     budget_usd_per_day: Positive = Field(
         default=10_000, description="above it machines go from hot to warm, least critical first; refused if that is not enough"

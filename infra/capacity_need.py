@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -28,10 +27,10 @@ _HOUR_KEYS: Final = ["region", "service", "ds"]
 _NOISE: Final = 1e-9
 
 
-def capacity_need(settings: Settings, forecasts: pd.DataFrame, *, quantiles: Mapping[str, float]) -> pd.DataFrame:
+def capacity_need(settings: Settings, forecasts: pd.DataFrame, *, quantile: pd.Series[float]) -> pd.DataFrame:
     """One row per region, service, resource (`instances`, `bandwidth`, `storage`) and hour, sorted by those.
 
-    With `D` the demand at the service's quantile (storage: at `policy.quantile`, a disk that is too small stops the service) and `u` the target utilisation, one machine carries `vCPU * u` of cpu, `GiB * u`
+    With `D` the demand at the row's quantile and `u` the target utilisation, one machine carries `vCPU * u` of cpu, `GiB * u`
     of memory and `vCPU * u * requests_per_vcpu` of requests per second, and
 
         instances = max(minimum_instances, ceil(max over compute resources of D / carried by one machine))
@@ -40,7 +39,7 @@ def capacity_need(settings: Settings, forecasts: pd.DataFrame, *, quantiles: Map
     Args:
         settings: capacity models of the services.
         forecasts: rows of one issue time that `usable_forecast` let through.
-        quantiles: service -> quantile in [0.01, 0.99]; between two forecast quantiles it is interpolated linearly.
+        quantile: of every row, in [0.01, 0.99]; between two forecast quantiles it is interpolated linearly.
 
     Returns:
         `region, service, resource, ds, unit, machine_type, needed, minimum, confidence, model_version, quantile, demand,
@@ -51,10 +50,9 @@ def capacity_need(settings: Settings, forecasts: pd.DataFrame, *, quantiles: Map
     Raises:
         BadInputError: for a machine type that the price list does not know.
     """
-    asked = forecasts["service"].map(dict(quantiles)).where(forecasts["resource"] != "storage", settings.policy.quantile)
-    demand = pd.concat([demand_at(forecasts[asked == quantile], quantile) for quantile in asked.unique()])
+    demand = pd.concat([demand_at(forecasts[quantile == level], level) for level in quantile.unique()])
     kept = forecasts[["region", "service", "resource", "ds", "confidence", "model_version"]]
-    rows = kept.assign(demand=demand, quantile=asked)
+    rows = kept.assign(demand=demand, quantile=quantile)
     rows["confidence"] = rows.groupby(_HOUR_KEYS)["confidence"].transform("min")
     versions = rows.groupby(_HOUR_KEYS)["model_version"]
     first, last = versions.transform("min"), versions.transform("max")

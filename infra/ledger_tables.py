@@ -29,7 +29,19 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-__all__ = ["accepted", "actions", "adoptions", "create_tables", "facts", "held_history", "holdings", "open_engine", "results", "unmet"]
+__all__ = [
+    "accepted",
+    "actions",
+    "adoptions",
+    "boosts",
+    "create_tables",
+    "facts",
+    "held_history",
+    "holdings",
+    "open_engine",
+    "results",
+    "unmet",
+]
 
 _BUSY_MILLISECONDS: Final = 30_000
 _BOOTSTRAP_LOCK: Final = 0x48656164  # any number that only this bootstrap uses
@@ -182,6 +194,20 @@ adoptions = Table(
     Column("why", Text, nullable=False),
     Column("recorded_at", UtcTime, nullable=False),
     Index("ledger_adoptions_region_until", "region", "until"),
+)
+
+
+# Services that weigh more for a while, and who wanted it why.
+boosts = Table(
+    "ledger_boosts",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("service", String(63), nullable=False),
+    Column("start", UtcTime, nullable=False),
+    Column("end", UtcTime, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    Index("ledger_boosts_end", "end"),
 )
 
 

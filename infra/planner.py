@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from headroom.schemas import TABLES
 from headroom.settings import Settings
+from headroom.vocabulary import QUANTILES
 from infra.budget import dearest_day_usd, fit_budget
 from infra.capacity_need import INSTANCES, capacity_need
 from infra.forecast_check import chosen_regions, usable_forecast
@@ -17,6 +18,9 @@ from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hou
 from infra.policies import OPTIMAL, check_policy, open_policy
 from infra.policies.optimal import optimal_pools
 from infra.unit_prices import unit_prices
+
+if TYPE_CHECKING:
+    from infra.boosts import Boost
 
 __all__ = ["plan_capacity"]
 
@@ -30,6 +34,7 @@ def plan_capacity(
     issue_time: pd.Timestamp,
     policy: str | None = None,
     regions: Sequence[str] | None = None,
+    boosts: Sequence[Boost] = (),
 ) -> pd.DataFrame:
     """The plan for the forecast hours from `issue_time` on, in the `plans` schema. Pure: the same inputs give the same plan.
 
@@ -49,12 +54,16 @@ def plan_capacity(
 
     Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the budget.
 
+    In its boosted hours a service's value is `policy.boost_factor` times as high for the program; policies that decide hour by hour hold the
+    highest quantile of a forecast hot.
+
     Args:
         settings: the whole of capacity.yaml.
         forecasts: rows of one issue time in the `forecasts` schema; if that is older than `issue_time`, `why` says so.
         issue_time: when the plan is made, a full hour, UTC.
         policy: name; default the settings'.
         regions: default all.
+        boosts: those that count at the issue time (`infra.boosts.boosts_of`).
 
     Raises:
         BadInputError: for a bad forecast, an unknown policy, region or machine type, a missing price, or a budget
@@ -63,12 +72,12 @@ def plan_capacity(
     rows = usable_forecast(settings, forecasts, issue_time=issue_time, regions=chosen_regions(settings, regions))
     names = {name: check_policy(policy or service.policy or settings.policy.name) for name, service in settings.services.items()}
     of_row = rows["service"].map(names)
-    by_hour = [_by_hour(settings, rows[of_row == name], name) for name in sorted(set(of_row) - {OPTIMAL})]
+    by_hour = [_by_hour(settings, rows[of_row == name], name, boosts) for name in sorted(set(of_row) - {OPTIMAL})]
     plan = fit_budget(settings, pd.concat(by_hour, ignore_index=True), issue_time=issue_time) if by_hour else pd.DataFrame()
     together = rows[of_row == OPTIMAL]
     if not together.empty:
         spent = dearest_day_usd(plan, issue_time) if by_hour else 0.0
-        plan = pd.concat([plan, _together(settings, together, settings.policy.budget_usd_per_day - spent, issue_time)])
+        plan = pd.concat([plan, _together(settings, together, settings.policy.budget_usd_per_day - spent, issue_time, boosts)])
     plan = plan.sort_values([*_ROW, "ds"], kind="stable").reset_index(drop=True)
     issued = rows["issue_time"].iloc[0]
     if issued < issue_time:
@@ -82,24 +91,40 @@ def plan_capacity(
     return plan[list(TABLES["plans"].columns)]
 
 
-def _by_hour(settings: Settings, rows: pd.DataFrame, name: str) -> pd.DataFrame:
+def _by_hour(settings: Settings, rows: pd.DataFrame, name: str, boosts: Sequence[Boost]) -> pd.DataFrame:
     """Priced lines of the services whose policy decides hour by hour, before the budget."""
     split = open_policy(name, settings.policy)
-    need = capacity_need(settings, rows, quantiles={service: split.quantile(asked) for service, asked in settings.services.items()})
+    chosen = rows["service"].map({service: split.quantile(asked) for service, asked in settings.services.items()})
+    chosen = chosen.where(_boosted(rows, boosts) == "", QUANTILES[-1])
+    need = capacity_need(settings, rows, quantile=chosen.where(rows["resource"] != "storage", settings.policy.quantile))
     pools = split.split(need)
-    plan = need.assign(policy=name, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + _what(need))
+    boosted = _boosted(need, boosts)
+    pools = pools.where(boosted == "", pools.assign(hot=need["needed"], warm=0.0, cold=0.0, why="all hot"))
+    plan = need.assign(policy=name, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + boosted + _what(need))
     return _priced(settings, _unreservable_is_cold(settings, _held_ahead(settings, plan)))
 
 
-def _together(settings: Settings, rows: pd.DataFrame, budget_usd_per_day: float, issue_time: pd.Timestamp) -> pd.DataFrame:
+def _together(
+    settings: Settings, rows: pd.DataFrame, budget_usd_per_day: float, issue_time: pd.Timestamp, boosts: Sequence[Boost]
+) -> pd.DataFrame:
     """Priced lines of the services that are planned by the program, within a budget that also pays for their storage."""
-    need = capacity_need(settings, rows, quantiles=dict.fromkeys(settings.services, settings.policy.quantile))
+    need = capacity_need(settings, rows, quantile=pd.Series(settings.policy.quantile, index=rows.index))
     storage = need[need["resource"] == "storage"]
     held = _priced(settings, storage.assign(hot=storage["needed"], warm=0.0))
     left = budget_usd_per_day - (0.0 if held.empty else dearest_day_usd(held, issue_time))
-    pools = optimal_pools(settings, rows, need, budget_usd_per_day=max(left, 0.0))
-    plan = need.assign(policy=OPTIMAL, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + _what(need))
+    boosted = _boosted(need, boosts)
+    pools = optimal_pools(settings, rows, need, budget_usd_per_day=max(left, 0.0), boosted=boosted != "")
+    plan = need.assign(policy=OPTIMAL, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + boosted + _what(need))
     return _priced(settings, _unreservable_is_cold(settings, plan))
+
+
+def _boosted(rows: pd.DataFrame, boosts: Sequence[Boost]) -> pd.Series[str]:
+    """Words for the rows whose hour is boosted, empty for the others."""
+    words = pd.Series("", index=rows.index)
+    for boost in boosts:
+        during = (rows["service"] == boost.service) & (rows["ds"] < boost.end) & (rows["ds"] + pd.Timedelta("1h") > boost.start)
+        words = words.mask(during & (words == ""), f"; boosted until {boost.end:%Y-%m-%d %H:%M}: {boost.why}")
+    return words
 
 
 def _what(need: pd.DataFrame) -> pd.Series[str]:

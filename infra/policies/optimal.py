@@ -17,7 +17,7 @@ from infra.policies.reasons import reasons
 from infra.policies.tiered import confidence_tier
 from infra.policies.value import purchase_loss, resume_loss, value_multiple
 from infra.prices import list_prices
-from infra.program import Problem, bands_from_quantiles, solve
+from infra.program import Problem, bands_from_quantiles, share_fairly, solve
 from infra.unit_prices import unit_prices
 
 __all__ = ["optimal_pools"]
@@ -38,7 +38,9 @@ class _Lines:
     demand: Array
 
 
-def optimal_pools(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *, budget_usd_per_day: float) -> pd.DataFrame:
+def optimal_pools(
+    settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *, budget_usd_per_day: float, boosted: pd.Series[bool]
+) -> pd.DataFrame:
     """`hot, warm, cold, tier, why` on the index of `need`: the cheapest plan by expectation within quotas and budget.
 
     A service in a region is a place of the program, with machines of its type; its bandwidth is one of its own, because attachments are
@@ -50,6 +52,7 @@ def optimal_pools(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *,
         rows: what `usable_forecast` let through, for the services that are planned.
         need: their `capacity_need`; says what counts as needed, and gives the rows of the result.
         budget_usd_per_day: for the machines and the bandwidth of these rows; storage is not in it.
+        boosted: rows of `need` whose value counts `policy.boost_factor` times.
 
     Raises:
         BadInputError: when no plan keeps quotas, floors and budget; names those in conflict.
@@ -62,10 +65,13 @@ def optimal_pools(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *,
         {"hot": sorted_need["needed"], "warm": 0.0, "cold": 0.0, "why": "held as needed: a disk cannot wait"}, index=order
     )
     if lines.keys:
-        problem = _problem(settings, lines, sorted_need, budget_usd_per_day)
-        solution = solve(problem)
         at = _places_of(sorted_need, lines)
         planned = at >= 0
+        times = np.where(boosted.loc[order], settings.policy.boost_factor, 1.0)[planned].reshape(len(lines.keys), hours)
+        problem = _problem(settings, lines, sorted_need, budget_usd_per_day, times)
+        if settings.policy.fairness != "bids":
+            problem = share_fairly(problem, rule=settings.policy.fairness)
+        solution = solve(problem)
         place, block = at[planned], np.tile(np.arange(hours), len(at) // hours)[planned]
         step = sorted_need.loc[planned, "resource"].map(STEPS).to_numpy(float)
         for pool, machines in (("hot", solution.hot), ("warm", solution.warm)):
@@ -98,7 +104,8 @@ def _lines(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, hours: in
     return _Lines(keys, demand)
 
 
-def _problem(settings: Settings, lines: _Lines, need: pd.DataFrame, budget: float) -> Problem:
+def _problem(settings: Settings, lines: _Lines, need: pd.DataFrame, budget: float, times: Array) -> Problem:
+    """`times`: (places, hours) by which the value of service is multiplied."""
     services = [settings.services[service] for _, service, _ in lines.keys]
     machines = np.array([resource == INSTANCES for _, _, resource in lines.keys])
     size = np.array([_size(settings, service, resource) for _, service, resource in lines.keys])
@@ -117,7 +124,7 @@ def _problem(settings: Settings, lines: _Lines, need: pd.DataFrame, budget: floa
         region=np.array([regions.index(region) for region, _, _ in lines.keys]),
         width=width,
         reach=reach,
-        value=_machines_of(width, size) * (hot * multiple)[:, None, None],
+        value=_machines_of(width, size) * ((hot * multiple)[:, None] * times)[..., None],
         option_place=np.arange(len(lines.keys)),
         option_name=[c.machine_type if is_machine else "attachment step" for c, is_machine in zip(capacity, machines, strict=True)],
         option_size=size,
@@ -137,6 +144,8 @@ def _problem(settings: Settings, lines: _Lines, need: pd.DataFrame, budget: floa
         option_quota=np.array([_vcpus(c.machine_type) if m else 0.0 for c, m in zip(capacity, machines, strict=True)]),
         family_limit=np.array([[_quota(settings, region, family) for family in families] for region in regions]),
         budget_per_day=budget,
+        hold_hours=np.where(machines, settings.policy.least_run_hours, 0.0),
+        flap_limit=np.where(machines, settings.policy.flaps_per_day or np.inf, np.inf),
     )
 
 

@@ -136,3 +136,36 @@ def test_no_plan_exceeds_quota_or_budget(quota: int, budget: float, median: floa
     plan = plan_capacity(settings, forecasts(settings, median=median), issue_time=ISSUE)
     assert _vcpus(plan).max() <= quota
     assert plan.groupby((plan["ds"] - ISSUE) // pd.Timedelta("24h"))["cost_usd"].sum().max() <= budget + 1e-6
+
+
+def test_fair_shares_instead_of_the_highest_bid() -> None:
+    by_bids, fair = (
+        plan_capacity(_policy(f"{{name: optimal, fairness: {rule}}}", quota=250), _same(), issue_time=ISSUE)
+        for rule in ("bids", "dominant")
+    )
+    assert _rows(by_bids, "tenants")["hot"].mean() < 5, "the floor of two, and what is left over"
+    assert _rows(fair, "tenants")["hot"].mean() > 12
+    assert _vcpus(fair).max() <= 250
+
+
+def test_machines_start_and_stop_no_more_often_than_allowed_and_run_as_long_as_asked() -> None:
+    wave = [8.0 if hour % 6 < 3 else 80.0 for hour in range(72)]
+    frame = set_demand(_same(), "us-central1/tenants/cpu", wave)
+    frame = set_demand(frame, "us-central1/tenants/memory", [10.0] * 72)
+    free, calm, long = (
+        _rows(plan_capacity(_policy(f"{{name: optimal, {more}}}"), frame, issue_time=ISSUE), "tenants").set_index("ds")["hot"]
+        for more in ("least_run_hours: 0", "flaps_per_day: 20", "least_run_hours: 6")
+    )
+    per_day = [hot.diff().abs().resample("D").sum().max() for hot in (free, calm)]
+    assert per_day[0] > 20 >= per_day[1]
+    in_six_hours = [hot.diff().clip(lower=0).rolling(6, min_periods=1).sum() for hot in (free, long)]
+    assert (free < in_six_hours[0]).any(), "machines that were started stop again"
+    assert (long.iloc[1:] >= in_six_hours[1].iloc[1:]).all()
+
+
+def _policy(policy: str, quota: int = 1000) -> Settings:
+    return parse_settings(SETTINGS.replace("N2_CPUS: 1000", f"N2_CPUS: {quota}").replace("{BUDGET}", policy))
+
+
+def _same() -> pd.DataFrame:
+    return forecasts(_settings(), median=100.0)
