@@ -10,6 +10,7 @@ import numpy as np
 
 from infra.program.matrix import Program
 from infra.program.problem import FloatArray, IntArray
+from infra.program.starting_basis import Basis
 
 __all__ = ["InfeasibleProgramError", "LinearSolution", "Solver", "SolverFailedError"]
 
@@ -88,6 +89,17 @@ class Solver:
             iterations=int(iterations),
             seconds=time.perf_counter() - begin,
         )
+
+    def start_from(self, basis: Basis) -> None:
+        """Begin the next solve at a basis; HiGHS then leaves presolve out."""
+        import highspy
+
+        kinds = highspy.HighsBasisStatus
+        names = np.array([kinds.kLower, kinds.kBasic, kinds.kUpper], dtype=object)
+        given = highspy.HighsBasis()
+        given.col_status, given.row_status = names[basis.columns].tolist(), names[basis.rows].tolist()
+        given.valid, given.alien = True, False
+        _check(self._highs.setBasis(given), "setBasis")
 
     def solve_whole(self, columns: IntArray) -> FloatArray:
         """Values of all columns at the best point at which `columns` are whole, to the gap and time of `_GAP` and `_SECONDS`.

@@ -87,14 +87,15 @@ def _capacity_rows(entries: _Entries, problem: Problem, coverage: Coverage, layo
     per_unit = coverage.need / scale[..., None]
     per_unit[coverage.single, :, :, 0] = 1.0  # also where a band needs nothing: the matrix does not depend on demand
     for tier in range(3):
-        entries.add(layout.capacity[tier][:, :, None, :], layout.cover[tier][..., None], per_unit)
-        rows = layout.capacity[tier][place]
-        pools = (layout.hot, layout.warm, layout.cold)[: tier + 1]
-        for columns in pools:
-            entries.add(rows, columns[:, :, None], -coverage.size[:, None, :])
-        if problem.leases is not None:
-            option = problem.leases.option
-            entries.add(rows[option], layout.leased[:, :, None], -coverage.size[option][:, None, :])
+        for resource, needed in enumerate(layout.pattern.rows.T):
+            rows = layout.capacity[tier][:, :, resource]
+            entries.add(rows[needed][:, :, None], layout.cover[tier][needed], per_unit[needed, :, :, resource])
+            mine = np.flatnonzero(needed[place])
+            for columns in (layout.hot, layout.warm, layout.cold)[: tier + 1]:
+                entries.add(rows[place[mine]], columns[mine], -coverage.size[mine, resource][:, None])
+            if problem.leases is not None:
+                option = problem.leases.option
+                entries.add(rows[place[option]], layout.leased, -coverage.size[option, resource][:, None])
 
 
 def _movement_rows(entries: _Entries, problem: Problem, layout: Layout) -> None:

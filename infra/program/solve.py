@@ -15,6 +15,7 @@ from infra.program.matrix import Program, build_program
 from infra.program.plan import Costs, Plan, costs_of, cover_of
 from infra.program.problem import FloatArray, Problem
 from infra.program.shadow_prices import ShadowPrice, shadow_prices
+from infra.program.starting_basis import starting_basis
 from infra.program.whole_machines import SMALL, whole_machines
 
 __all__ = ["Seconds", "Solution", "WarmStart", "solve"]
@@ -83,7 +84,7 @@ def solve(
         warm_start: an earlier solution of a problem of the same shape with other numbers; ignored when the shape differs.
         whole: whole machines (within a small gap above `bound_usd`), or the linear program's fractions.
         small: up to so many whole numbers they are the best ones (mixed integer); beyond, rounded and repaired.
-        method: HiGHS's `solver` option of a cold solve.
+        method: HiGHS's `solver` option, for comparisons: anything but "choose" starts without a basis.
 
     Raises:
         BadInputError: when no plan keeps the limits; names those in conflict and the remedy.
@@ -125,7 +126,10 @@ def _prepared(problem: Problem, coverage: Coverage, earlier: Solution | None, me
         return solver, layout, program
     layout = layout_of(pattern)
     program = build_program(problem, coverage, layout)
-    return Solver(program, method=method), layout, program
+    solver = Solver(program, method=method)
+    if method == "choose":
+        solver.start_from(starting_basis(problem, coverage, layout))
+    return solver, layout, program
 
 
 def _plan(layout: Layout, optimum: LinearSolution) -> Plan:
