@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from models.long_frame import LongFrame
 
 __all__ = ["register"]
+
+# Fewer forecasts of a series are made before another process has started.
+_FORECASTS_PER_WORKER: Final = 2000
 
 
 def register(app: typer.Typer) -> None:
@@ -148,8 +152,17 @@ def _issued(
     # Far enough for a plan of twelve steps right before the next forecast.
     horizon = stride + 12 + 12 * (stride > 1)
     happenings = read_events(events) if events else None
-    made = issue_forecasts(series, list(scene.times[::stride]), horizon, events=happenings, seed=seed, progress=progress)
+    made = issue_forecasts(
+        series, list(scene.times[::stride]), horizon, events=happenings, seed=seed, progress=progress, jobs=_jobs(scene, stride)
+    )
     return issued_from(scene, made.series, made.issue_times, made.values)
+
+
+def _jobs(scene: Scene, stride: int) -> int:
+    """Processes worth starting: a new one costs seconds before it works."""
+    forecasts = len(scene.times) // stride * len(scene.series)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if forecasts >= _FORECASTS_PER_WORKER else 1
 
 
 def _print(console: Console, result: Replay) -> None:

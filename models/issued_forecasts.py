@@ -10,7 +10,9 @@ first one teach the correction of the next steps (`models.short_lead`) what the 
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +22,7 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS
-from models.anomaly_doubt import believed, with_doubts
+from models.anomaly_doubt import DOUBTED, believed
 from models.backtest import split_windows
 from models.calibration import Calibration, fit_calibration
 from models.candidates import NAIVES, create
@@ -69,6 +71,7 @@ def issue_forecasts(
     refit_every: pd.Timedelta = _WEEK,
     seed: int = 0,
     progress: Progress | None = None,
+    jobs: int = 1,
 ) -> IssuedQuantiles:
     """Forecast `horizon` steps at every issue time; what lies after an issue time changes nothing in its forecast.
 
@@ -76,37 +79,92 @@ def issue_forecasts(
         issue_times: on the grid of the series, UTC without a zone, ascending, one distance between all.
         events: see `models.drivers.read_events`.
         candidates: among those that forecast without a refit; the naives always take part.
+        jobs: processes at most, one per fit; above 1 the caller's main module must be importable.
 
     Raises:
-        BadInputError: for a candidate that must be refitted, for issue times of several distances, or when no series has the history for a fit at the first issue time.
+        BadInputError: for a candidate that must be refitted, for issue times of several distances, or when no series has the history for a
+            fit at the first issue time.
     """
     if unknown := sorted(set(candidates) - set(READY)):
         raise BadInputError(f"candidate {unknown[0]!r} cannot forecast without a refit; a replay takes {', '.join(READY)}")
     names = [name for name in READY if name in {*candidates, *NAIVES}]
     listener = progress or SilentProgress()
-    told = engine_clock(series, horizon, events).events
-    own = series.rows.assign(ds=series.rows["ds"].dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
-    history = with_doubts(own, told, step=series.step)
-    calendar = SeriesCalendar(rhythm=Rhythm(series.step, horizon))
+    clock = engine_clock(series, horizon, events)
+    shifts = clock.history["unique_id"].map(clock.calendar.shifts).astype("timedelta64[us]")
+    history = clock.history.assign(**{name: clock.history[name] - shifts for name in ("ds", DOUBTED)})
     ids = sorted(str(name) for name in history["unique_id"].unique())
     stride = _stride(issue_times, series.step, horizon)
-    before = _warm_up(history, calendar.rhythm, _utc(issue_times)[0], stride)
+    before = _warm_up(history, clock.rhythm, _utc(issue_times)[0], stride)
     moments = [*before, *_utc(issue_times)]
+    work = _Work(history, clock.events, SeriesCalendar(rhythm=clock.rhythm), names, ids, seed)
     listener.start(len(moments), "forecasts")
-    values = np.full((len(moments), len(ids), horizon, len(QUANTILE_COLUMNS)), np.nan, dtype=np.float32)
-    model, fitted_at = None, None
-    context = calendar.rhythm.context * calendar.rhythm.step
-    for number, moment in enumerate(moments):
-        if model is None or fitted_at is None or moment - fitted_at >= refit_every:
-            model, fitted_at = _fit(history, told, calendar, names, moment, seed), moment
-        known = believed(history[history["ds"] >= moment - context], moment)
-        rows = model.predict(known, told, moment, horizon, refit=False)
-        at = np.searchsorted(np.array(ids, dtype=object), rows["unique_id"].to_numpy(dtype=object)[::horizon])
-        values[number, at] = rows[list(QUANTILE_COLUMNS)].to_numpy(dtype=np.float32).reshape(-1, horizon, len(QUANTILE_COLUMNS))
-        listener.advance(1)
-    truth, last = _measured(own, ids, moments, series.step, horizon)
+    values = np.concatenate(_each(work, _stretches(moments, refit_every), jobs, listener))
+    truth, last = _measured(history, ids, moments, series.step, horizon)
     corrected = correct_short_leads(values, truth, last, stride)
     return IssuedQuantiles(ids, list(issue_times), corrected[len(before) :])
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What every fit and forecast needs; a worker is started with it."""
+
+    history: pd.DataFrame
+    events: pd.DataFrame
+    calendar: SeriesCalendar
+    names: Sequence[str]
+    ids: Sequence[str]
+    seed: int
+
+
+def _stretches(moments: Sequence[pd.Timestamp], refit_every: pd.Timedelta) -> list[list[pd.Timestamp]]:
+    """The issue times of each fit; the first of each is when it is made."""
+    found: list[list[pd.Timestamp]] = []
+    for moment in moments:
+        if not found or moment - found[-1][0] >= refit_every:
+            found.append([])
+        found[-1].append(moment)
+    return found
+
+
+def _each(work: _Work, stretches: Sequence[Sequence[pd.Timestamp]], jobs: int, listener: Progress) -> list[npt.NDArray[np.float32]]:
+    """Forecasts of every stretch, in order; fits do not depend on each other, so that processes share them out."""
+    workers = min(jobs, len(stretches))
+    if workers == 1:
+        return [_stretch(work, moments, listener) for moments in stretches]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(work,)) as pool:
+        running = [pool.submit(_given_stretch, moments) for moments in stretches]
+        for done in as_completed(running):
+            listener.advance(len(done.result()))
+        return [done.result() for done in running]
+
+
+# What a worker was started with.
+_given: list[_Work] = []
+
+
+def _begin(work: _Work) -> None:
+    _given[:] = [work]
+
+
+def _given_stretch(moments: Sequence[pd.Timestamp]) -> npt.NDArray[np.float32]:
+    return _stretch(_given[0], moments, SilentProgress())
+
+
+def _stretch(work: _Work, moments: Sequence[pd.Timestamp], listener: Progress) -> npt.NDArray[np.float32]:
+    """A fit at the first moment, and its forecasts at all of them: shape (moments, series, horizon, quantiles)."""
+    rhythm, history = work.calendar.rhythm, work.history
+    model = _fit(history, work.events, work.calendar, work.names, moments[0], work.seed)
+    values = np.full((len(moments), len(work.ids), rhythm.horizon, len(QUANTILE_COLUMNS)), np.nan, dtype=np.float32)
+    places = np.array(work.ids, dtype=object)
+    for number, moment in enumerate(moments):
+        known = believed(history[history["ds"] >= moment - rhythm.context * rhythm.step], moment)
+        rows = model.predict(known, work.events, moment, rhythm.horizon, refit=False)
+        at = np.searchsorted(places, rows["unique_id"].to_numpy(dtype=object)[:: rhythm.horizon])
+        found = rows[list(QUANTILE_COLUMNS)].to_numpy(dtype=np.float32)
+        values[number, at] = found.reshape(len(at), rhythm.horizon, len(QUANTILE_COLUMNS))
+        listener.advance(1)
+    return values
 
 
 def _stride(issue_times: Sequence[pd.Timestamp], step: pd.Timedelta, horizon: int) -> int:

@@ -56,7 +56,7 @@ def scene_of(rows: pd.DataFrame, step: pd.Timedelta, start: pd.Timestamp, end: p
         BadInputError: a negative y, no step between start and end, a series without history before the start, or a size of a machine that is
             missing for a series.
     """
-    _check(rows, start, end)
+    _check(rows, step, start, end)
     first = rows["ds"].min()
     grid = pd.date_range(start - ((start - first) // step) * step, end - pd.Timedelta(microseconds=1), freq=step, unit="us")
     wide = rows.set_index(["unique_id", "ds"])["y"].unstack("ds")  # noqa: PD010 - every pair is there once
@@ -74,10 +74,16 @@ def scene_of(rows: pd.DataFrame, step: pd.Timedelta, start: pd.Timestamp, end: p
     return Scene(series, grid[past:], step, values[:, :past], values[:, past:], size)
 
 
-def _check(rows: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> None:
+def _check(rows: pd.DataFrame, step: pd.Timedelta, start: pd.Timestamp, end: pd.Timestamp) -> None:
     if (rows["y"] < 0).any():
         row = rows[rows["y"] < 0].iloc[0]
         raise BadInputError(f"series {row['unique_id']!r} at {row['ds']}: demand {row['y']:g} is below zero; leave the series out")
+    off = (rows["ds"] - start).to_numpy() % step.to_timedelta64() != np.timedelta64(0)
+    if off.any():
+        row = rows[off].iloc[0]
+        raise BadInputError(
+            f"series {row['unique_id']!r} at {row['ds']} is not whole steps of {step} from {start}; bring all series to one grid"
+        )
     if not start < end:
         raise BadInputError(f"--from {start} is not before --to {end}")
     last = rows["ds"].max()

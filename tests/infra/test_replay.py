@@ -255,6 +255,9 @@ def test_bad_demand_is_refused_by_series() -> None:
         scene_of(table, HOUR, end, BEGIN, world)
     with pytest.raises(BadInputError, match="the input ends at"):
         scene_of(table, HOUR, end + HOUR * 100, end + HOUR * 200, world)
+    shifted = table.assign(ds=table["ds"] + pd.Timedelta(minutes=20) * (table["unique_id"] == "b/web/cpu"))
+    with pytest.raises(BadInputError, match=r"b/web/cpu.*not whole steps"):
+        scene_of(shifted, HOUR, BEGIN, end, world)
     late = table[(table["unique_id"] != "b/web/cpu") | (table["ds"] >= BEGIN)]
     with pytest.raises(BadInputError, match=r"b/web/cpu.*no measurement before"):
         scene_of(late, HOUR, BEGIN, end, world)

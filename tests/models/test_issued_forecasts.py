@@ -111,3 +111,21 @@ def test_what_was_not_measured_teaches_nothing() -> None:
     values, truth, last = drifting(50)
     silent = correct_short_leads(values, np.full_like(truth, np.nan), np.full_like(last, np.nan), 1)
     np.testing.assert_allclose(silent, values)
+
+
+@pytest.mark.slow
+def test_processes_change_nothing() -> None:
+    told, moments, half_day = series(), issues(14, 18), pd.Timedelta(hours=12)
+    alone = issue_forecasts(told, moments, 4, candidates=(), refit_every=half_day)
+    shared = issue_forecasts(told, moments, 4, candidates=(), refit_every=half_day, jobs=2)
+    np.testing.assert_array_equal(alone.values, shared.values)
+
+
+def test_series_that_end_at_different_times_keep_their_own() -> None:
+    told = series()
+    ended = told.rows["unique_id"].eq("b") & (told.rows["ds"] >= START + pd.Timedelta(days=15))
+    shorter = LongFrame(told.rows[~ended].reset_index(drop=True), HOUR)
+    moments = issues(14, 3)
+    np.testing.assert_array_equal(
+        issue_forecasts(told, moments, 4, candidates=()).values, issue_forecasts(shorter, moments, 4, candidates=()).values
+    )
