@@ -10,7 +10,7 @@ import numpy as np
 
 from infra.program.matrix import Program
 from infra.program.problem import FloatArray, IntArray
-from infra.program.starting_basis import Basis
+from infra.program.starting_basis import BASIC, LOWER, UPPER, Basis
 
 __all__ = ["InfeasibleProgramError", "LinearSolution", "Solver", "SolverFailedError"]
 
@@ -74,7 +74,12 @@ class Solver:
         import highspy
 
         begin = time.perf_counter()
+        known = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
         status = self._highs.run()
+        if self._highs.getModelStatus() not in known:
+            # A basis that leads nowhere is forgotten, and everything begins anew, with presolve.
+            _check(self._highs.clearSolver(), "clearSolver")
+            status = self._highs.run()
         found = self._highs.getModelStatus()
         if found in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
             raise InfeasibleProgramError
@@ -100,6 +105,19 @@ class Solver:
         given.col_status, given.row_status = names[basis.columns].tolist(), names[basis.rows].tolist()
         given.valid, given.alien = True, False
         _check(self._highs.setBasis(given), "setBasis")
+
+    def basis(self) -> Basis:
+        """Where the last solve ended."""
+        status, basic = self._highs.getBasicVariables()
+        _check(status, "getBasicVariables")
+        basic = np.asarray(basic)
+        program = self._program
+        values = np.asarray(self._highs.getSolution().col_value)
+        columns = np.where(values - program.lower > program.upper - values, UPPER, LOWER)
+        columns[basic[basic >= 0]] = BASIC
+        rows = np.full(program.row_upper.size, UPPER)
+        rows[-1 - basic[basic < 0]] = BASIC
+        return Basis(columns, rows)
 
     def solve_whole(self, columns: IntArray) -> FloatArray:
         """Values of all columns at the best point at which `columns` are whole, to the gap and time of `_GAP` and `_SECONDS`.

@@ -10,12 +10,13 @@ import numpy as np
 from infra.program.conflict import conflict_error
 from infra.program.coverage import Coverage, coverage_of
 from infra.program.highs import InfeasibleProgramError, LinearSolution, Solver
-from infra.program.layout import Layout, layout_of, pattern_of
+from infra.program.layout import Layout, Pattern, layout_of, pattern_of
 from infra.program.matrix import Program, build_program
 from infra.program.plan import Costs, Plan, costs_of, cover_of
 from infra.program.problem import FloatArray, Problem
+from infra.program.regional_start import WORTHWHILE_ROWS, regional_basis
 from infra.program.shadow_prices import ShadowPrice, shadow_prices
-from infra.program.starting_basis import starting_basis
+from infra.program.starting_basis import Basis, starting_basis
 from infra.program.whole_machines import SMALL, whole_machines
 
 __all__ = ["Seconds", "Solution", "WarmStart", "solve"]
@@ -91,8 +92,14 @@ def solve(
     """
     begin = time.perf_counter()
     coverage = coverage_of(problem)
-    solver, layout, program = _prepared(problem, coverage, warm_start, method)
+    pattern = pattern_of(problem, coverage)
+    warm = _usable(warm_start, pattern)
+    layout = warm.layout if warm is not None else layout_of(pattern)
+    program = build_program(problem, coverage, layout)
+    solver = _renewed(warm, program) if warm is not None else Solver(program, method=method)
     built = time.perf_counter()
+    if warm is None and method == "choose":
+        solver.start_from(_start(problem, coverage, layout, program))
     try:
         optimum = solver.solve()
     except InfeasibleProgramError:
@@ -117,19 +124,20 @@ def solve(
     )
 
 
-def _prepared(problem: Problem, coverage: Coverage, earlier: Solution | None, method: str) -> tuple[Solver, Layout, Program]:
-    pattern = pattern_of(problem, coverage)
-    if earlier is not None and earlier.warm_start.layout.pattern.serves(pattern):
-        solver, layout = earlier.warm_start.solver, earlier.warm_start.layout
-        program = build_program(problem, coverage, layout)
-        solver.renew(program)
-        return solver, layout, program
-    layout = layout_of(pattern)
-    program = build_program(problem, coverage, layout)
-    solver = Solver(program, method=method)
-    if method == "choose":
-        solver.start_from(starting_basis(problem, coverage, layout))
-    return solver, layout, program
+def _usable(earlier: Solution | None, pattern: Pattern) -> WarmStart | None:
+    """The earlier program when it can hold a problem of this pattern."""
+    return earlier.warm_start if earlier is not None and earlier.warm_start.layout.pattern.serves(pattern) else None
+
+
+def _renewed(warm: WarmStart, program: Program) -> Solver:
+    warm.solver.renew(program)
+    return warm.solver
+
+
+def _start(problem: Problem, coverage: Coverage, layout: Layout, program: Program) -> Basis:
+    start = starting_basis(problem, coverage, layout)
+    many = layout.rows >= WORTHWHILE_ROWS and len(problem.regions) > 1
+    return regional_basis(problem, layout, program, start) if many else start
 
 
 def _plan(layout: Layout, optimum: LinearSolution) -> Plan:
