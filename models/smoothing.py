@@ -26,7 +26,7 @@ from models.hourly_grid import Array, fill_rows
 from models.lag_features import Index
 from models.rhythm import HOURLY, Rhythm
 
-__all__ = ["Gains", "Last", "Seasons", "Smoothing", "first_forecast", "smoothed_forecasts", "unseasoned"]
+__all__ = ["Gains", "Last", "Seasons", "Smoothing", "first_forecast", "unseasoned"]
 
 _DAYS_BEFORE_START: Final = 2
 _WEEKS_BEFORE_START: Final = 2
@@ -95,35 +95,21 @@ def unseasoned(rhythm: Rhythm) -> int:
     return _WEEKS_BEFORE_START * rhythm.week
 
 
-def smoothed_forecasts(
-    values: Array, gains: Gains, origins: Index, horizon: Index, rhythm: Rhythm = HOURLY, start: Seasons | None = None
-) -> tuple[Array, Seasons]:
-    """(forecasts of shape (origins, choices, rows, horizons), seasons after the last step).
+class Smoothing:
+    """One pass over time.
 
     A forecast reads only the steps before its origin. Without seasons to start from, a row starts from the mean and the profile of its first
     two days, and takes up its season of the week after two weeks; an origin before its start gets zeros.
 
+    Level, seasons and last error of every choice and row have the shape (choices, rows), the seasons with the step of the period first.
+
     Args:
         values: shape (rows, steps), NaN where nothing was measured.
-        origins: first steps not known, ascending, at most `steps`.
-        horizon: steps ahead, from 1.
         start: seasons known before (choices may be 1); a row that has some is at its level of the first two days from its first step on, so
             that origins within these know what comes after them.
     """
-    smoothing = Smoothing(values, gains, rhythm, start)
-    found = np.zeros((origins.size, *smoothing.level.shape, horizon.size))
-    for at, ahead in smoothing.forecasts(origins, horizon):
-        found[at] = ahead
-    return found, smoothing.seasons()
 
-
-class Smoothing:
-    """One pass over time; arguments as those of `smoothed_forecasts`.
-
-    Level, seasons and last error of every choice and row have the shape (choices, rows), the seasons with the step of the period first.
-    """
-
-    def __init__(self, values: Array, gains: Gains, rhythm: Rhythm, start: Seasons | None) -> None:
+    def __init__(self, values: Array, gains: Gains, rhythm: Rhythm = HOURLY, start: Seasons | None = None) -> None:
         self.values, self.gains, self.rhythm = np.ascontiguousarray(values.T), gains, rhythm
         self.measured = np.isfinite(self.values)
         self.day_steps, self.week_steps, self.memory = rhythm.day, rhythm.week, rhythm.context
@@ -151,7 +137,12 @@ class Smoothing:
         self.starts = set(self.day_start.tolist()) | set(self.week_start.tolist())
 
     def forecasts(self, origins: Index, horizon: Index) -> Iterator[tuple[int, Array]]:
-        """(place of an origin, forecasts from it of shape (choices, rows, horizons)), while the pass goes on to the last step."""
+        """(place of an origin, forecasts from it of shape (choices, rows, horizons)), while the pass goes on to the last step.
+
+        Args:
+            origins: first steps not known, ascending, at most as many as there are steps.
+            horizon: steps ahead, from 1.
+        """
         wanted = {int(origin): at for at, origin in enumerate(origins)}
         decay = self.persistence ** horizon[:, None, None]
         steps = len(self.values)

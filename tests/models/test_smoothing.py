@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from models.log_scale import LogScale
-from models.rhythm import HOURLY
-from models.smoothing import Gains, Seasons, smoothed_forecasts
+from models.rhythm import HOURLY, Rhythm
+from models.smoothing import Gains, Seasons, Smoothing
 from models.weighted_quantiles import weighted_quantiles
 
 WEEK = HOURLY.week
@@ -24,6 +24,15 @@ def weekly(weeks: int, *, noise: float = 0.0, seed: int = 0) -> np.ndarray:
     hours = np.arange(weeks * WEEK)
     usual = 100 + 40 * np.sin(2 * np.pi * hours / 24) * np.where(hours % WEEK >= 120, 0.3, 1.0)
     return (usual + noise * np.random.default_rng(seed).normal(size=hours.size))[None]
+
+
+def smoothed_forecasts(
+    values: np.ndarray, choices: Gains, origins: np.ndarray, horizon: np.ndarray, rhythm: Rhythm = HOURLY, start: Seasons | None = None
+) -> tuple[np.ndarray, Seasons]:
+    """(forecasts of shape (origins, choices, rows, horizons), seasons after the last step) of one pass."""
+    smoothing = Smoothing(values, choices, rhythm, start)
+    found = dict(smoothing.forecasts(origins, horizon))
+    return np.stack([found[at] for at in range(origins.size)]), smoothing.seasons()
 
 
 def test_the_recursion_is_the_one_that_is_written_down():
