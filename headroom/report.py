@@ -22,7 +22,7 @@ from headroom.report_page.fan_chart import draw_fan_chart
 from headroom.report_page.fan_data import FanChart
 from headroom.settings import Settings
 from headroom.summary import ServiceSummary, Summary, summarise
-from headroom.summary_text import amount
+from headroom.summary_text import amount, spent_words
 from headroom.vocabulary import SeriesId
 
 __all__ = ["write_report"]
@@ -101,7 +101,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(amount=amount, usd="{:,.0f}".format, percent="{:.0%}".format, stamp=_stamp)
+    environment.filters.update(amount=amount, usd="{:,.0f}".format, spent=spent_words, percent="{:.0%}".format, stamp=_stamp)
     return environment
 
 

@@ -14,6 +14,7 @@ from headroom.lake import Lake
 from headroom.latest import last_issue_time, latest_rows
 from headroom.schemas import empty_frame
 from headroom.settings import Settings
+from headroom.spent import Spent, spent_until
 from headroom.summary_text import print_summary
 from headroom.vocabulary import MEDIAN, UNITS
 from infra.budget import plan_usd_per_day
@@ -87,7 +88,7 @@ class Summary:
     """Everything the end of a run prints, and the head of the report shows.
 
     `held_usd_per_day` is the list price of what the ledger holds, attachments at their step and amounts that last until
-    the next allocation included; None when no reconciliation has run.
+    the next allocation included; None when no reconciliation has run. `spent` is the bill of the last seven days.
     """
 
     issue_time: pd.Timestamp
@@ -96,6 +97,7 @@ class Summary:
     fallbacks: tuple[str, ...]
     services: tuple[ServiceSummary, ...]
     held_usd_per_day: float | None
+    spent: Spent | None
     champion: Promotion | None
     data: DataQuality
     report: Path
@@ -128,6 +130,7 @@ def summarise(settings: Settings, home: Home, lake: Lake, *, issue_time: pd.Time
         fallbacks=tuple(sorted(set(forecasts["fallback_reason"]) - {""})),
         services=tuple(_service(settings, *pair, forecasts, plan, held) for pair in configured if pair in forecast_pairs),
         held_usd_per_day=None if held.empty else float(held["usd_per_hour"].sum()) * 24,
+        spent=spent_until(home, lake, issued),
         champion=_champion(home, issued),
         data=_data_quality(lake, issue_time or issued),
         report=home.report,

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from headroom.spent import Spent
     from headroom.summary import DemandPeak, PoolLine, ServiceSummary, Summary
     from models.promotion_log import Promotion
 
-__all__ = ["amount", "champion_words", "demand_words", "print_summary", "saving_words"]
+__all__ = ["amount", "champion_words", "demand_words", "print_summary", "saving_words", "spent_words"]
 
 _TIER_STYLES: Final = {"high": "green", "medium": "yellow", "low": "red"}
 
@@ -40,6 +41,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(f"cost      {saving_words(summary.usd_per_day, summary.peak_usd_per_day)}", highlight=False)
     if summary.held_usd_per_day is not None:
         console.print(f"held      {summary.held_usd_per_day:,.0f} USD/day of reservations, standby and attachments", highlight=False)
+    if summary.spent is not None:
+        console.print(f"spent     {spent_words(summary.spent)}", highlight=False)
     console.print(f"champion  {champion_words(summary.champion)}", highlight=False)
     for reason in summary.fallbacks:
         console.print(f"fallback  {reason}", style="yellow", highlight=False)
@@ -64,6 +67,12 @@ def saving_words(usd_per_day: float, peak_usd_per_day: float) -> str:
     """The plan's cost against the peak held all day."""
     share = f", {1 - usd_per_day / peak_usd_per_day:.0%} less" if 0 < usd_per_day <= peak_usd_per_day else ""
     return f"{usd_per_day:,.0f} USD/day, holding the peak all day would be {peak_usd_per_day:,.0f}{share}"
+
+
+def spent_words(spent: Spent) -> str:
+    """The bill of the last days, beside the plans and beside doing nothing."""
+    days = "hour" if spent.hours == 1 else f"{spent.hours} h"
+    return f"{spent.held_usd:,.0f} USD in the last {days}: planned {spent.plan_usd:,.0f}, had nobody changed anything {spent.unchanged_usd:,.0f}"
 
 
 def amount(value: float) -> str:

@@ -108,3 +108,12 @@ def test_a_lake_without_a_forecast_is_refused_with_the_remedy(state: State, tmp_
     settings, home, _ = state
     with pytest.raises(BadInputError, match="table forecasts has no row; run `headroom score` first"):
         summarise(settings, dataclasses.replace(home, root=tmp_path), Lake(str(tmp_path / "lake")))
+
+
+def test_the_bill_is_what_the_hours_held_beside_their_plans(state: State, summary: Summary) -> None:
+    assert summary.spent is not None
+    plan = state[2].read("plans", start=ISSUE, end=ISSUE + pd.Timedelta("1h"))
+    held = Ledger.open(state[1].database_url).held()
+    assert summary.spent.hours == 1
+    assert summary.spent.held_usd == summary.spent.unchanged_usd == pytest.approx(held["usd_per_hour"].sum())
+    assert summary.spent.plan_usd == pytest.approx(plan.loc[plan["ds"] == ISSUE, "cost_usd"].sum())
