@@ -278,3 +278,15 @@ def test_a_gap_repeats_what_was_measured_before_it() -> None:
     walked: Scene = scene_of(table[~gap], HOUR, BEGIN, BEGIN + pd.Timedelta(days=1), World())
     assert walked.demand[0, 5] == walked.demand[0, 4]
     assert walked.demand.shape == (2, 24)
+
+
+def test_a_plan_that_is_sure_and_right_is_the_clairvoyant_one(hourly: Terms) -> None:
+    walked = scene()
+    steps = walked.demand.shape[1]
+    ahead = np.concatenate([walked.demand, np.repeat(walked.demand[:, -1:], 13, axis=1)], axis=1)[
+        :, np.arange(steps)[:, None] + np.arange(14)
+    ]
+    sure = np.repeat(ahead.transpose(1, 0, 2)[..., None], len(QUANTILES), axis=3).astype(np.float32) * walked.size[None, :, None, None]
+    issued = issued_from(walked, walked.series, list(walked.times), sure.astype(np.float32))
+    result = replay(walked, hourly, issued, ["optimal"], frontier=False)
+    assert result.measured["optimal"].regret_usd == pytest.approx(0, abs=0.002 * result.measured[CLAIRVOYANT].cost_usd)
