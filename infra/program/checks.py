@@ -102,6 +102,8 @@ def check_names(problem: Problem) -> None:
     ):
         if not len(names):
             raise BadInputError(f"{what} is empty; a problem needs at least one")
+        if not all(names):
+            raise BadInputError(f"{what} has an empty name; give every one a name")
         repeated = sorted({name for name in names if list(names).count(name) > 1}) if len(set(names)) < len(names) else []
         if repeated:
             raise BadInputError(f"{what} names {repeated[0]!r} more than once; names must differ")

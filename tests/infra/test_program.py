@@ -69,6 +69,20 @@ def test_machines_asked_for_now_come_after_their_lead_time() -> None:
     assert plan.hot[0, :4].tolist() == [4, 4, 4, 20]
 
 
+def test_standby_resumes_sooner_than_machines_boot() -> None:
+    plan = solve(one_place(held=4, held_warm=3, warm_price=0.9, resume_from=1, ready_from=3))
+    assert plan.hot[0, :4].tolist() == [4, 7, 7, 20]
+
+
+def test_no_more_is_bought_than_can_be() -> None:
+    plan = solve(one_place(cold_use_price=1.0, cold_loss=0.1, hot_price=1.2, cold_limit=5.0))
+    free = solve(one_place(cold_use_price=1.0, cold_loss=0.1, hot_price=1.2))
+    # A hot machine saves chance x (0.3 + 1.0): more than 1.2 in the first band only. With a limit, what cannot be bought is worth holding.
+    assert (free.hot == 10).all()
+    assert (plan.cold <= 5).all()
+    assert (plan.hot > free.hot).all()
+
+
 def test_a_minimum_hold_and_a_flap_budget_bind() -> None:
     width = np.full((1, 24, 4, 1), 10.0)
     width[0, 1::2] = 1.0  # every other hour next to nothing

@@ -26,6 +26,7 @@ TWO = {"regions": ["here", "there"], "places": ["here/web", "there/web"], "width
         ({"option_place": 3}, r"option_place \(n2 of option 0\) is 3"),
         ({"option_size": 0.0}, "here/web asks for cpu, but none of its machine options has any"),
         ({"regions": []}, "regions is empty"),
+        ({"regions": [""]}, "regions has an empty name"),
         ({"places": ["here/web", "here/web"]}, "places names 'here/web' more than once"),
         ({"block_hours": np.zeros(24)}, r"block_hours \(block 0\) is 0"),
         ({"budget_per_day": -5.0}, "budget_per_day is -5"),

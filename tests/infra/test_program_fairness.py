@@ -7,7 +7,7 @@ import pytest
 
 from headroom.errors import BadInputError
 from infra.program import Problem, share_fairly, solve
-from tests.infra.program_problems import one_place
+from tests.infra.program_problems import one_place, random_problem
 
 RULES = pytest.mark.parametrize("rule", ["dominant", "proportional"])
 NEEDS = np.array([10.0, 30.0, 50.0, 70.0])
@@ -88,6 +88,17 @@ def test_the_two_rules_differ_where_services_take_from_several_limits() -> None:
     best = first[np.argmax(np.log(first) + np.log(np.maximum(second, 1e-9)))]
     assert proportional[0] == pytest.approx(best, abs=0.2)
     assert abs(dominant[0] - proportional[0]) > 1
+
+
+@RULES
+@pytest.mark.parametrize("seed", range(4))
+def test_whole_plans_keep_to_their_shares(rule: str, seed: int) -> None:
+    problem = share_fairly(random_problem(seed, places=6, resources=2, two_types=True, budget=True), rule=rule)
+    plan = solve(problem, small=0)
+    use = np.zeros((6, problem.shape[1]))
+    np.add.at(use, problem.option_place, problem.option_quota[:, None] * (plan.hot + plan.warm + plan.cold))
+    assert (use <= problem.share_limit[:, 0] + 1e-6).all()
+    assert np.isfinite(problem.share_limit).any()
 
 
 def test_unknown_rules_and_bad_weights_are_refused() -> None:

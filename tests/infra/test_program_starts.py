@@ -1,0 +1,63 @@
+"""Where the solver starts changes how long it takes, and nothing else."""
+
+import importlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headroom.errors import BadInputError
+from infra.program import Leases, solve
+from tests.infra.program_problems import one_place, random_problem
+
+QUICK = settings(max_examples=10, deadline=None)
+
+
+@QUICK
+@given(seed=st.integers(0, 10_000), two_types=st.booleans(), movement=st.booleans())
+def test_the_newsvendors_start_leads_to_the_same_optimum(seed: int, two_types: bool, movement: bool) -> None:
+    problem = random_problem(seed, resources=2, two_types=two_types, movement=movement, leases=True, budget=True)
+    plain = solve(problem, whole=False, method="simplex")
+    assert solve(problem, whole=False).bound_usd == pytest.approx(plain.bound_usd, rel=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_starting_region_by_region_leads_to_the_same_optimum(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = random_problem(seed, places=6, blocks=12, resources=2, two_types=True, leases=True, budget=True)
+    plain = solve(problem, whole=False, method="simplex")
+    monkeypatch.setattr(importlib.import_module("infra.program.solve"), "WORTHWHILE_ROWS", 0)
+    assert solve(problem, whole=False).bound_usd == pytest.approx(plain.bound_usd, rel=1e-7)
+
+
+def test_a_region_without_a_plan_of_its_own_may_still_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = Leases(option=np.array([0]), lender=np.array([1]), price=np.array([1.5]))
+    limits = np.array([[8.0], [100.0]])
+    problem = one_place(regions=["here", "there"], family_limit=limits, leases=leases, guaranteed=np.array([[[1.0, 0, 0, 0]]]))
+    monkeypatch.setattr(importlib.import_module("infra.program.solve"), "WORTHWHILE_ROWS", 0)
+    plan = solve(problem)
+    assert (plan.hot + plan.leased >= 10).all()
+
+
+def test_the_same_problem_has_the_same_plan() -> None:
+    first, second = (solve(random_problem(5, places=6, blocks=12, leases=True, budget=True), small=0) for _ in range(2))
+    assert (first.hot == second.hot).all()
+    assert (first.warm == second.warm).all()
+    assert first.cost_usd == second.cost_usd
+
+
+def test_a_solution_of_another_shape_is_no_start() -> None:
+    before = solve(random_problem(1, blocks=6))
+    other = random_problem(1, blocks=8)
+    assert solve(other, warm_start=before).bound_usd == pytest.approx(solve(other).bound_usd)
+
+
+def test_a_start_survives_a_problem_without_a_plan() -> None:
+    good = one_place(family_limit=25)
+    plan = solve(good)
+    with pytest.raises(BadInputError, match="floors of here/web"):
+        solve(replace(good, floors=np.asarray(30.0)), warm_start=plan)
+    again = solve(good, warm_start=plan)
+    assert again.bound_usd == pytest.approx(plan.bound_usd)
+    assert (again.hot == plan.hot).all()
