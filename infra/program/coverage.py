@@ -20,7 +20,7 @@ import numpy as np
 
 from infra.program.problem import BoolArray, FloatArray, IntArray, Problem
 
-__all__ = ["TIERS", "Coverage", "coverage_of", "covered", "option_ranks"]
+__all__ = ["TIERS", "Coverage", "coverage_of", "covered", "option_ranks", "scarcest"]
 
 TIERS: Final = ("hot", "warm", "cold")
 _NOISE: Final = 1e-9
@@ -94,12 +94,20 @@ def _filled(need: FloatArray, capacity: FloatArray) -> FloatArray:
 def _filled_by_all(need: FloatArray, capacity: FloatArray) -> FloatArray:
     before = np.cumsum(need, axis=2) - need
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(need > 0, (capacity[:, :, None, :] - before) / need, 1.0).min(axis=3)
+        share = scarcest(np.where(need > 0, (capacity[:, :, None, :] - before) / need, 1.0))
     share = np.clip(share, 0.0, 1.0)
     full = np.cumprod(share >= 1.0 - _NOISE, axis=2)
     share[:, :, 1:] *= full[:, :, :-1]
     result: FloatArray = share
     return result
+
+
+def scarcest(share: FloatArray) -> FloatArray:
+    """The least over the last axis, which is short: several times as fast as `min`."""
+    least = share[..., 0]
+    for resource in range(1, share.shape[-1]):
+        least = np.minimum(least, share[..., resource])
+    return least
 
 
 def option_ranks(problem: Problem) -> IntArray:

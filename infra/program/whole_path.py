@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from infra.program.coverage import scarcest
 from infra.program.problem import BoolArray, FloatArray, IntArray
 
 __all__ = ["PathInput", "best_path"]
@@ -53,7 +54,7 @@ class PathInput:
             share = self._share(machines[..., None] * self.size[:, None, :] + self.there[tier], self.need[..., 0])
         else:
             capacity = machines[..., None] * self.size[:, None, :] + self.there[tier]
-            share = self._share(capacity[..., None, :], self.need).min(axis=-1)
+            share = scarcest(self._share(capacity[..., None, :], self.need))
         result: FloatArray = np.einsum("...k,...k->...", np.clip(share, 0.0, 1.0), self.weight[tier])
         return result
 
