@@ -17,7 +17,7 @@ from headroom.stack.progress import Stages
 
 __all__ = ["DEMO", "DemoClock", "run_demo"]
 
-_DAGS: Final = ("ingest_metrics", "ingest_events", "train_models", "score_forecasts", "allocate_capacity", "learn_from_usage")
+_DAGS: Final = ("ingest_metrics", "ingest_events", "train_models", "score_forecasts", "allocate_capacity", "learn_from_usage", "replay")
 _TIMEOUT: Final = 600.0
 
 
@@ -70,7 +70,7 @@ def run_demo(api: AirflowApi, console: Console, clock: DemoClock = DEMO) -> None
         api.ensure_pool("cloud_writes", 4, "Tasks that may change Google Cloud at the same time")
         # Scoring, learning and allocation sleep until there is a champion: an operator would switch them on then, too.
         for dag_id in _DAGS:
-            api.set_paused(dag_id, paused=dag_id not in {"ingest_metrics", "ingest_events", "train_models"})
+            api.set_paused(dag_id, paused=dag_id not in {"ingest_metrics", "ingest_events", "train_models", "replay"})
         say(f"{len(_DAGS)} DAGs")
     loop = _Loop(api)
     issue = clock.history_end
