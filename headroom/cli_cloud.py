@@ -85,6 +85,11 @@ def drift(
     if unknown := sorted(set(chosen) - set(opened.settings.regions)):
         raise BadInputError(f"--region {unknown[0]}: not in the settings; known: {', '.join(sorted(opened.settings.regions))}")
     rows = [row for name in chosen for row in find_drift(ledger, cloud, region=name, now=pd.Timestamp.now(tz="UTC"))]
+    for name in chosen:
+        if under_way := len(ledger.unfinished(name)):
+            console.print(
+                f"{name}: {under_way} calls are under way, so nothing can be said; run headroom apply, then look again", style="yellow"
+            )
     for row in rows:
         console.print(str(row), highlight=False)
     if not rows:

@@ -13,6 +13,7 @@ from headroom.cli import app
 from headroom.errors import BadInputError
 from headroom.lake import Lake
 from headroom.runtime import Runtime
+from infra.ledger import Ledger
 
 EDGE = "headroom-edge-n2-standard-8"
 
@@ -54,6 +55,14 @@ def test_drift_is_shown_then_mended(here: World) -> None:
     assert "done: europe-west9-a: release 3 of 7" in run("drift", "--mend")
     assert count(here) == 4
     assert run("drift") == "nothing has drifted"
+
+
+def test_a_region_with_calls_under_way_says_so(here: World) -> None:
+    ledger = Ledger.open(Runtime.open().home.database_url)
+    (done, *_) = ledger.recent(REGION, limit=1)
+    ledger.plan(PROJECT, ISSUE, done.action)
+    ledger.engine.dispose()
+    assert f"{REGION}: 1 calls are under way, so nothing can be said" in run("drift")
 
 
 def test_drift_is_kept_by_choice(here: World) -> None:
