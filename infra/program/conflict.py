@@ -14,6 +14,7 @@ from scipy import sparse
 
 from headroom.errors import BadInputError
 from infra.program.highs import InfeasibleProgramError, Solver
+from infra.program.integer_plan import machine_columns
 from infra.program.layout import Layout
 from infra.program.matrix import Program
 from infra.program.problem import FloatArray, IntArray, Problem
@@ -24,25 +25,30 @@ _TOLERANCE: Final = 1e-6
 _NAMED: Final = 3
 
 
-def conflict_error(problem: Problem, layout: Layout, program: Program) -> BadInputError:
-    """The error that names the limits in conflict, how far they would have to be raised, and who asks for it."""
+def conflict_error(problem: Problem, layout: Layout, program: Program, *, whole: bool = False) -> BadInputError:
+    """The error that names the limits in conflict, how far they would have to be raised, and who asks for it.
+
+    With `whole`, fractions of machines would do and whole ones do not.
+    """
     rows = np.concatenate([a[a >= 0] for a in (layout.limit, layout.share, layout.lending, layout.link, layout.budget, layout.flap)])
     try:
-        values = Solver(_elastic(program, rows)).solve().values[program.cost.size :]
+        solver = Solver(_elastic(program, rows))
+        values = solver.solve_whole(machine_columns(layout)) if whole else solver.solve().values
     except InfeasibleProgramError:
         return BadInputError(
             f"no plan meets the {_demands(problem)} within the lead times and what is held now; lower them, or make them "
             "start after ready_from"
         )
     excess = np.zeros(layout.rows)
-    excess[rows] = values
+    excess[rows] = values[program.cost.size :]
     limits = _limits(problem, layout, excess)
     if not limits:
         return BadInputError(
             "the program has no solution and no limit is in the way; its numbers differ too much in size: use larger units"
         )
     named = "; ".join(limits[:_NAMED]) + (f"; and {len(limits) - _NAMED} more" if len(limits) > _NAMED else "")
-    return BadInputError(f"no plan meets the {_demands(problem)}: {named}. Raise the limits or lower the floors and guarantees")
+    what = "no plan of whole machines" if whole else "no plan"
+    return BadInputError(f"{what} meets the {_demands(problem)}: {named}. Raise the limits or lower the floors and guarantees")
 
 
 def _elastic(program: Program, rows: IntArray) -> Program:

@@ -123,7 +123,8 @@ class Solver:
         """Values of all columns at the best point at which `columns` are whole, to the gap and time of `_GAP` and `_SECONDS`.
 
         Raises:
-            SolverFailedError: when none was found.
+            InfeasibleProgramError: when there is none.
+            SolverFailedError: when none was found in time.
         """
         import highspy
 
@@ -133,6 +134,8 @@ class Solver:
         self._option("time_limit", _SECONDS)
         _check(self._highs.run(), "run")
         found = self._highs.getModelStatus()
+        if found == highspy.HighsModelStatus.kInfeasible:
+            raise InfeasibleProgramError
         timed_out = found == highspy.HighsModelStatus.kTimeLimit and np.isfinite(self._highs.getInfo().objective_function_value)
         if found != highspy.HighsModelStatus.kOptimal and not timed_out:
             raise SolverFailedError(f"no plan of whole machines: HiGHS stopped with {self._highs.modelStatusToString(found)}")

@@ -6,25 +6,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from infra.program.highs import Solver, SolverFailedError
+from infra.program.highs import InfeasibleProgramError, Solver, SolverFailedError
 from infra.program.layout import Layout
 from infra.program.matrix import Program
 from infra.program.plan import Plan
 from infra.program.problem import BoolArray, IntArray, Problem
 
-__all__ = ["integer_plan", "remade"]
+__all__ = ["integer_plan", "machine_columns", "remade"]
 
 
 def integer_plan(layout: Layout, program: Program) -> Plan:
     """The best plan of whole machines, by HiGHS's branch and bound.
 
     Raises:
+        InfeasibleProgramError: when no plan of whole machines meets the limits.
         SolverFailedError: when none was found in its time.
     """
-    pools = _pools(layout)
-    whole = np.concatenate([a[a >= 0] for a in pools])
-    values = np.append(Solver(program).solve_whole(whole), 0.0)
-    return Plan(*(np.round(values[a]) for a in pools))
+    values = np.append(Solver(program).solve_whole(machine_columns(layout)), 0.0)
+    return Plan(*(np.round(values[a]) for a in _pools(layout)))
+
+
+def machine_columns(layout: Layout) -> IntArray:
+    """The columns that count machines."""
+    return np.concatenate([a[a >= 0] for a in _pools(layout)])
 
 
 def remade(problem: Problem, layout: Layout, program: Program, plan: Plan, broken: BoolArray) -> Plan:
@@ -44,7 +48,7 @@ def remade(problem: Problem, layout: Layout, program: Program, plan: Plan, broke
         lower[columns[fixed]] = upper[columns[fixed]] = pool[fixed]
     try:
         return integer_plan(layout, replace(program, lower=lower, upper=upper))
-    except SolverFailedError:
+    except (InfeasibleProgramError, SolverFailedError):
         return integer_plan(layout, program)
 
 

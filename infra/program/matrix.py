@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from infra.program.coverage import Coverage
@@ -69,16 +70,16 @@ class _Entries:
     """Collects matrix entries; those of rows or columns that the program does not have are dropped."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[IntArray, IntArray, FloatArray]] = []
+        self._parts: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], FloatArray]] = []
 
     def add(self, rows: IntArray, columns: IntArray, values: FloatArray | float) -> None:
         rows, columns, values = np.broadcast_arrays(rows, columns, values)
         there = (rows >= 0) & (columns >= 0) & (values != 0)
-        self._parts.append((rows[there], columns[there], values[there].astype(np.float64)))
+        self._parts.append((rows[there].astype(np.int32), columns[there].astype(np.int32), values[there].astype(np.float64)))
 
     def matrix(self, rows: int, columns: int) -> sparse.csc_array:
         row, column, value = (np.concatenate([part[i] for part in self._parts]) for i in range(3))
-        return sparse.coo_array((value, (row.astype(np.int32), column.astype(np.int32))), shape=(rows, columns)).tocsc()
+        return sparse.coo_array((value, (row, column)), shape=(rows, columns)).tocsc()
 
 
 def _capacity_rows(entries: _Entries, problem: Problem, coverage: Coverage, layout: Layout, scale: FloatArray) -> None:

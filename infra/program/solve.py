@@ -106,8 +106,10 @@ def solve(
         raise conflict_error(problem, layout, program) from None
     solved = time.perf_counter()
     plan = _plan(layout, optimum)
-    if whole:
-        plan = whole_machines(problem, coverage, layout, program, plan, optimum, small=small)
+    try:
+        plan = whole_machines(problem, coverage, layout, program, plan, optimum, small=small) if whole else plan
+    except InfeasibleProgramError:
+        raise conflict_error(problem, layout, program, whole=True) from None
     return Solution(
         status="optimal",
         hot=plan.hot,

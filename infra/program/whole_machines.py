@@ -35,7 +35,8 @@ def whole_machines(
     minimum hold or a flap budget that rounding broke) is made again by the mixed-integer program.
 
     Raises:
-        SolverFailedError: when no plan of whole machines was found.
+        InfeasibleProgramError: when no plan of whole machines meets the limits.
+        SolverFailedError: when none was found in time.
     """
     if fractions.hot.size + fractions.warm.size + fractions.leased.size <= small:
         return integer_plan(layout, program)

@@ -47,6 +47,10 @@ def test_bad_problems_are_refused_by_name(changes: dict, message: str) -> None:
         ({"floors": 30, "family_limit": 25}, "floors of here/web: family_limit of all in here is 25 units in block 0, 30 would do"),
         ({"floors": 30, "budget_per_day": 600}, "floors of here/web: budget_per_day is 600 USD in day 0, 720 would do"),
         ({"guaranteed": [[[1.0, 1.0, 0.0, 0.0]]], "family_limit": 15}, "guarantees of here/web: family_limit of all in here is 15 units"),
+        (
+            {"guaranteed": [[[1.0, 0.25, 0.0, 0.0]]], "option_quota": 2.0, "family_limit": 25.0},
+            "no plan of whole machines meets the guarantees of here/web: family_limit of all in here is 25 units in block 0, 26 would do",
+        ),
         ({"floors": 30, "flap_limit": 20}, "flap_limit of here/web is 20 starts and stops in day 0, 30 would do"),
     ],
 )
