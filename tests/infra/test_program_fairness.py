@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headroom.errors import BadInputError
 from infra.program import Problem, share_fairly, solve
@@ -99,6 +101,20 @@ def test_whole_plans_keep_to_their_shares(rule: str, seed: int) -> None:
     np.add.at(use, problem.option_place, problem.option_quota[:, None] * (plan.hot + plan.warm + plan.cold))
     assert (use <= problem.share_limit[:, 0] + 1e-6).all()
     assert np.isfinite(problem.share_limit).any()
+
+
+@RULES
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_shares_of_what_is_scarce_add_up_to_all_of_it(rule: str, seed: int) -> None:
+    problem = random_problem(seed, places=6)
+    weight = np.random.default_rng(seed).uniform(0.2, 5, 6)
+    shares = share_fairly(problem, rule=rule, weight=weight).share_limit[:, 0]
+    for g in range(len(problem.regions)):
+        mine = shares[problem.region == g]
+        scarce = np.isfinite(mine).all(axis=0)
+        assert (scarce == np.isfinite(mine).any(axis=0)).all()
+        assert mine[:, scarce].sum(axis=0) == pytest.approx(problem.family_limit[g, 0, scarce], rel=1e-6)
 
 
 def test_unknown_rules_and_bad_weights_are_refused() -> None:
