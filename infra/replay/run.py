@@ -23,6 +23,7 @@ __all__ = ["Replay", "replay", "stock_outs"]
 
 # A plan chooses among this many counts of machines; fleets above it are planned in lots of a few machines.
 _MOST_STATES: Final = 240
+_HOURS_PER_DAY: Final = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +64,13 @@ def replay(
         stock_out: shape (S, T); clairvoyant knows of none and is charged for them like the others.
 
     Raises:
-        BadInputError: an unknown policy, or forecasts missing for one that follows them.
+        BadInputError: an unknown policy, forecasts missing for one that follows them, or a stock or budget too small for the minimum.
     """
     chosen = chosen_policies(names)
     if forecasts is None and needs_forecasts(chosen):
         first = next(name for name in chosen if POLICIES[name].forecasts)
         raise BadInputError(f"policy {first!r} follows forecasts; give some, or leave it out")
+    _check_limits(scene, terms)
     states, held = _states(scene, forecasts), np.maximum(np.ceil(scene.history[:, -1] - 1e-9), terms.minimum)
     settings = {name: (POLICIES[name].settings if frontier else (POLICIES[name].usual,)) for name in chosen}
     runs = {(name, setting): POLICIES[name].make(setting, terms) for name in chosen for setting in {*settings[name], POLICIES[name].usual}}
@@ -102,6 +104,20 @@ def stock_outs(scene: Scene, chance: float, hours: float, seed: int) -> npt.NDAr
     for later in range(1, length):
         found[:, later:] |= begin[:, :-later]
     return np.asarray(found, dtype=np.bool_)
+
+
+def _check_limits(scene: Scene, terms: Terms) -> None:
+    """The minimum of every series must fit into what they share."""
+    least = terms.minimum * len(scene.series)
+    if least > terms.stock:
+        raise BadInputError(
+            f"stock_machines {terms.stock:g}: below the {least} that minimum_machines asks for; raise it, or lower the minimum"
+        )
+    if least * terms.hot * _HOURS_PER_DAY > terms.budget:
+        needed = least * terms.hot * _HOURS_PER_DAY
+        raise BadInputError(
+            f"budget_usd_per_day {terms.budget:g}: minimum_machines of all series cost {needed:.2f} a day; raise it, or lower the minimum"
+        )
 
 
 def _foreseen(scene: Scene, terms: Terms, states: Array, held: Array, times: float) -> Track:

@@ -290,3 +290,12 @@ def test_a_plan_that_is_sure_and_right_is_the_clairvoyant_one(hourly: Terms) -> 
     issued = issued_from(walked, walked.series, list(walked.times), sure.astype(np.float32))
     result = replay(walked, hourly, issued, ["optimal"], frontier=False)
     assert result.measured["optimal"].regret_usd == pytest.approx(0, abs=0.002 * result.measured[CLAIRVOYANT].cost_usd)
+
+
+def test_a_stock_or_budget_below_the_minimum_is_refused_by_name() -> None:
+    walked = scene()
+    terms = terms_of(World(minimum_machines=3), HOUR)
+    with pytest.raises(BadInputError, match="stock_machines 4: below the 6 that minimum_machines asks for"):
+        replay(walked, replace(terms, stock=4.0), forecasts(walked), ["optimal"])
+    with pytest.raises(BadInputError, match=r"budget_usd_per_day 20: minimum_machines of all series cost 55\.94 a day"):
+        replay(walked, replace(terms, budget=20.0), forecasts(walked), ["optimal"])
