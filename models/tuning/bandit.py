@@ -28,13 +28,16 @@ from river import bandit, linear_model
 from models.hourly_grid import Array
 from models.tuning.context import FEATURES
 
-__all__ = ["EXPLORATION", "HALF_LIFE", "MEMORY", "Belief", "SegmentThompson"]
+__all__ = ["EXPLORATION", "EXPLORERS", "HALF_LIFE", "MEMORY", "Belief", "SegmentThompson"]
 
 HALF_LIFE: Final = pd.Timedelta(days=30)
 # Five half-lives: a reward that drops out counts three in a hundred. Where it counts more, arms that were dismissed long ago look as good
 # as new on the day that their last rewards drop out.
 MEMORY: Final = pd.Timedelta(days=150)
 EXPLORATION: Final = 0.5
+# Share of the segments of an installation that draw; the others take what is expected to be best. While nothing is known that is the default, which
+# is a good choice: half of the segments find out as much as is needed, and the first trainings put no more of them on presets that nobody has tried.
+EXPLORERS: Final = 0.5
 _PRIOR_SD: Final = 0.2
 _SEGMENT_SD: Final = 0.1
 _ROUNDS: Final = 4
@@ -60,10 +63,11 @@ class SegmentThompson(bandit.base.ContextualPolicy):
     neither the order of the segments nor their company matters.
     """
 
-    def __init__(self, seed: str = "", *, explore: bool = True) -> None:
+    def __init__(self, seed: str = "", *, explore: bool = True, explorers: float = 1.0) -> None:
         super().__init__()
         self.seed = seed
         self.explore = explore
+        self.explorers = explorers
         self.rewards = 0
         self._shared: dict[str, Any] = {}
         self._ease: dict[str, float] = {}
@@ -108,11 +112,11 @@ class SegmentThompson(bandit.base.ContextualPolicy):
         return Belief(ease + shared.mean + own.mean, float(np.hypot(shared.sd, own.sd)))
 
     def _pull(self, arm_ids: list[Any], context: Mapping[str, Any]) -> Any:  # type: ignore[override]  # river's base takes a dict
-        """The arm with the highest draw, or without exploration the highest expectation; the first of equals."""
+        """The arm with the highest draw, or of a segment that does not explore the highest expectation; the first of equals."""
         beliefs = {arm: self.belief(arm, context) for arm in arm_ids}
-        if not self.explore:
-            return max(arm_ids, key=lambda arm: beliefs[arm].mean)
         chance = random.Random(f"{self.seed}|{context['segment']}")  # noqa: S311 -- a draw that can be repeated, not a secret
+        if not self.explore or (self.explorers < 1 and chance.random() >= self.explorers):
+            return max(arm_ids, key=lambda arm: beliefs[arm].mean)
         draws = {arm: chance.gauss(belief.mean, EXPLORATION * belief.sd) for arm, belief in beliefs.items()}
         return max(arm_ids, key=lambda arm: draws[arm])
 

@@ -75,9 +75,9 @@ def decide(
 
     Rewards of arms that are no longer offered are left out.
     """
-    from models.tuning.bandit import SegmentThompson
+    from models.tuning.bandit import EXPLORERS, SegmentThompson
 
-    policy = SegmentThompson(f"{seed}|{issue_time.tz_convert('UTC').isoformat()}", explore=not frozen)
+    policy = SegmentThompson(f"{seed}|{issue_time.tz_convert('UTC').isoformat()}", explore=not frozen, explorers=EXPLORERS)
     policy.learn(rewards[rewards["arm"].isin(list(arms))])
     names, choices = list(arms), []
     for row in contexts.reset_index(names="segment").to_dict("records"):

@@ -140,7 +140,7 @@ def shuffled(world: World, seed: int) -> World:
     return World(world.arms, world.data_set, rewards, [pd.concat(day) for day in parts], signals)
 
 
-def live_through(world: World, seed: int) -> npt.NDArray[np.intp]:
+def live_through(world: World, seed: int, explorers: float = 1.0) -> npt.NDArray[np.intp]:
     """The arm chosen on every issue day for every series, -1 where there is none."""
     arms = world.arms
     chosen = np.full((len(world.rewards), world.rewards.shape[2]), -1)
@@ -148,7 +148,7 @@ def live_through(world: World, seed: int) -> npt.NDArray[np.intp]:
     for day, contexts in enumerate(world.contexts):
         # A horizon is measured when its three days are over, and what is learnt then serves from the next issue time on.
         known = log[: max(0, day - HORIZON_DAYS)]
-        policy = SegmentThompson(f"{seed}|{day}")
+        policy = SegmentThompson(f"{seed}|{day}", explorers=explorers)
         if known:
             policy.learn(pd.concat(known[-MEMORY.days - 1 :], ignore_index=True))
         picks = [arms.index(str(policy.pull([*arms], {"segment": name, **row}))) for name, row in contexts.to_dict("index").items()]

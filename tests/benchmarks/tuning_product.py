@@ -33,6 +33,7 @@ from models.ensemble import blend, ensemble_weights
 from models.forecaster import SeriesCalendar
 from models.pinball import row_pinball
 from models.tuning.arms import ARMS, Tuning
+from models.tuning.bandit import EXPLORERS
 from models.tuning.context import segment_contexts
 from models.tuning.reference import REFERENCE
 from models.tuning.reward import reward_of
@@ -81,8 +82,8 @@ def main() -> None:
 
 def both_regrets(worlds: list[World]) -> dict[str, Array]:
     """`mean_regrets` of a run in each world, and of one in which rewards are told against last week."""
-    found = mean_regrets([(world, live_through(world, seed)) for seed, world in enumerate(worlds)])
-    noisy = mean_regrets([(world, live_through(replace(world, signals=None), seed)) for seed, world in enumerate(worlds)])
+    found = mean_regrets([(world, live_through(world, seed, EXPLORERS)) for seed, world in enumerate(worlds)])
+    noisy = mean_regrets([(world, live_through(replace(world, signals=None), seed, EXPLORERS)) for seed, world in enumerate(worlds)])
     return {**found, NOISY: noisy["bandit"]}
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.tuning.arms import ARMS, DEFAULT_ARM
-from models.tuning.bandit import MEMORY, SegmentThompson
+from models.tuning.bandit import EXPLORERS, MEMORY, SegmentThompson
 from models.tuning.context import FEATURES
 from models.tuning.tuner import decide
 
@@ -55,6 +55,13 @@ def test_before_any_reward_it_explores_every_arm_and_exploits_the_default() -> N
     explored = [choice.arm for choice in decide(nothing, contexts, issue_time=START)]
     assert set(explored) == set(ARMS)
     assert {choice.arm for choice in decide(nothing, contexts, issue_time=START, frozen=True)} == {DEFAULT_ARM}
+
+
+def test_while_nothing_is_known_half_of_the_segments_keep_the_default() -> None:
+    contexts = pd.DataFrame([CALM] * 400, index=[f"s{i}" for i in range(400)])
+    chosen = [choice.arm for choice in decide(rewards({"s0": "fading"}).head(0), contexts, issue_time=START)]
+    # Of those that draw, one in five draws the default.
+    assert chosen.count(DEFAULT_ARM) / len(chosen) == pytest.approx(1 - EXPLORERS + EXPLORERS / len(ARMS), abs=0.08)
 
 
 def test_it_finds_the_best_arm_of_a_segment() -> None:
