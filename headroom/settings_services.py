@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 __all__ = [
+    "BidStep",
     "Capacity",
     "Cloud",
     "Interconnect",
@@ -95,15 +96,40 @@ class Capacity(Strict):
     storage: Storage = Storage()
 
 
+class BidStep(Strict):
+    """What an hour of demand is worth, up to an amount."""
+
+    up_to: Positive | None = Field(default=None, description="amount of the service's first compute resource; none: all above")
+    usd_per_unit_hour: NotNegative = Field(description="lost when one unit goes unserved for an hour")
+
+
 class Service(Strict):
     """One service, application or client that asks for capacity."""
 
     regions: list[str] = Field(min_length=1, description="where it runs")
     criticality: Criticality = "medium"
     policy: PolicyName | None = Field(default=None, description="how its forecasts become capacity; default policy.name")
+    bid: list[BidStep] = Field(default=[], description="what its demand is worth, step by step; default by criticality and SLO")
     slo: ServiceLevel = ServiceLevel()
     demand: dict[Forecastable, str] = Field(min_length=1, description="resource -> metric of a source")
     capacity: Capacity
+
+    @model_validator(mode="after")
+    def _bid_is_concave(self) -> Self:
+        if not self.bid:
+            return self
+        if any(step.up_to is None for step in self.bid[:-1]) or self.bid[-1].up_to is not None:
+            raise ValueError("bid: every step but the last says up_to, and the last one none: it is for all demand above")
+        ends = [step.up_to or 0.0 for step in self.bid[:-1]]
+        worth = [step.usd_per_unit_hour for step in self.bid]
+        if sorted(set(ends)) != ends:
+            raise ValueError(f"bid: up_to {', '.join(f'{end:g}' for end in ends)} must rise")
+        if sorted(worth, reverse=True) != worth:
+            raise ValueError(
+                f"bid: usd_per_unit_hour {', '.join(f'{usd:g}' for usd in worth)} must not rise: what is served first is worth most; "
+                "exchange the steps"
+            )
+        return self
 
     @model_validator(mode="after")
     def _requests_can_be_served(self) -> Self:

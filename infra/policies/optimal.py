@@ -10,12 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from headroom.settings import Settings
+from headroom.settings_services import Service
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from infra.capacity_need import COMPUTE, INSTANCES, STEPS, demand_per_instance
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours
+from infra.policies.bid_bands import split_at_bids
 from infra.policies.reasons import reasons
 from infra.policies.tiered import confidence_tier
-from infra.policies.value import purchase_loss, resume_loss, value_multiple
+from infra.policies.value import bid_usd, purchase_loss, resume_loss, value_multiple
 from infra.prices import list_prices
 from infra.program import Problem, bands_from_quantiles, share_fairly, solve
 from infra.unit_prices import unit_prices
@@ -111,7 +113,8 @@ def _problem(settings: Settings, lines: _Lines, need: pd.DataFrame, budget: floa
     size = np.array([_size(settings, service, resource) for _, service, resource in lines.keys])
     prices = np.array([unit_prices(settings, *key) for key in lines.keys]) * np.where(machines, 1.0, STEPS[BANDWIDTH])[:, None]
     hot, warm = prices[:, 0], np.where(machines, prices[:, 1], np.inf)
-    width, reach = bands_from_quantiles(np.array(QUANTILES), lines.demand, bands=_BANDS)
+    bids = {place: service for place, service in enumerate(services) if service.bid and machines[place]}
+    width, reach = split_at_bids(*bands_from_quantiles(np.array(QUANTILES), lines.demand, bands=_BANDS), *_steps(bids))
     multiple = np.array([value_multiple(settings.policy, service) for service in services])
     regions, families = sorted({region for region, _, _ in lines.keys}), ["bandwidth", *_families(settings, lines)]
     needed = need.set_index(_ROW)["needed"]
@@ -124,7 +127,7 @@ def _problem(settings: Settings, lines: _Lines, need: pd.DataFrame, budget: floa
         region=np.array([regions.index(region) for region, _, _ in lines.keys]),
         width=width,
         reach=reach,
-        value=_machines_of(width, size) * ((hot * multiple)[:, None] * times)[..., None],
+        value=_with_bids(_machines_of(width, size) * (hot * multiple)[:, None, None], width, bids) * times[..., None],
         option_place=np.arange(len(lines.keys)),
         option_name=[c.machine_type if is_machine else "attachment step" for c, is_machine in zip(capacity, machines, strict=True)],
         option_size=size,
@@ -147,6 +150,20 @@ def _problem(settings: Settings, lines: _Lines, need: pd.DataFrame, budget: floa
         hold_hours=np.where(machines, settings.policy.least_run_hours, 0.0),
         flap_limit=np.where(machines, settings.policy.flaps_per_day or np.inf, np.inf),
     )
+
+
+def _steps(bids: dict[int, Service]) -> tuple[dict[int, int], dict[int, list[float]]]:
+    """Per place with a bid: the resource that it is in, and the amounts at which its worth falls."""
+    resources = {place: next(_RESOURCES.index(name) for name in service.demand if name in COMPUTE) for place, service in bids.items()}
+    return resources, {place: [step.up_to for step in service.bid if step.up_to is not None] for place, service in bids.items()}
+
+
+def _with_bids(usual: Array, width: Array, bids: dict[int, Service]) -> Array:
+    """(D, T, K) USD per hour of every band: by the service's bid, where it has one."""
+    value, resources = usual.copy(), _steps(bids)[0]
+    for place, service in bids.items():
+        value[place] = np.diff(bid_usd(service.bid, np.cumsum(width[place, :, :, resources[place]], axis=1)), axis=1, prepend=0.0)
+    return value
 
 
 def _size(settings: Settings, service: str, resource: str) -> list[float]:

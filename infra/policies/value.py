@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log10
 from typing import Final
 
-from headroom.settings_services import Capacity, Policy, Service
+import numpy as np
+import numpy.typing as npt
+
+from headroom.settings_services import BidStep, Capacity, Policy, Service
 from headroom.vocabulary import QUANTILES
 
-__all__ = ["best_quantile", "purchase_loss", "resume_loss", "value_multiple"]
+__all__ = ["best_quantile", "bid_usd", "purchase_loss", "resume_loss", "value_multiple"]
 
 _HOUR_MINUTES: Final = 60.0
 # An availability of three nines has the value that `policy.value_of_service` says.
@@ -20,6 +24,17 @@ _LEAST_QUANTILE: Final = 0.5
 def value_multiple(policy: Policy, service: Service) -> float:
     """What an hour of unserved demand loses, in prices of the machines that would have served it: by criticality, and a third more per nine."""
     return policy.value_of_service[service.criticality] * -log10(1.0 - service.slo.availability) / _NINES
+
+
+def bid_usd(bid: Sequence[BidStep], amount: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """USD that an hour of serving `amount` is worth by a bid: concave and piecewise linear, 0 for nothing; shape of `amount`."""
+    worth = np.zeros_like(amount)
+    below = 0.0
+    for step in bid:
+        end = np.inf if step.up_to is None else step.up_to
+        worth += np.clip(amount - below, 0.0, end - below) * step.usd_per_unit_hour
+        below = end
+    return worth
 
 
 def resume_loss(policy: Policy, capacity: Capacity) -> float:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from headroom.errors import BadInputError
+from headroom.errors import BadInputError, SettingsError
 from headroom.schemas import TABLES, conform
 from headroom.settings import Settings, parse_settings
 from infra.planner import plan_capacity
@@ -161,6 +161,29 @@ def test_machines_start_and_stop_no_more_often_than_allowed_and_run_as_long_as_a
     in_six_hours = [hot.diff().clip(lower=0).rolling(6, min_periods=1).sum() for hot in (free, long)]
     assert (free < in_six_hours[0]).any(), "machines that were started stop again"
     assert (long.iloc[1:] >= in_six_hours[1].iloc[1:]).all()
+
+
+def test_a_bid_says_how_much_of_the_demand_is_worth_serving() -> None:
+    """The first 40 vCPU are worth a lot, what is above them next to nothing: tenants hold ten machines of four vCPU."""
+    bid = "    bid: [{up_to: 40, usd_per_unit_hour: 9}, {usd_per_unit_hour: 0.001}]\n"
+    settings = _settings(services=bid)
+    hot = _rows(plan_capacity(settings, forecasts(settings, median=100.0), issue_time=ISSUE), "tenants")["hot"]
+    assert set(hot) == {10}
+    assert _rows(_plan(_settings()), "tenants")["hot"].min() > 10
+
+
+@pytest.mark.parametrize(
+    ("bid", "message"),
+    [
+        ("[{up_to: 40, usd_per_unit_hour: 1}, {usd_per_unit_hour: 2}]", "must not rise: what is served first is worth most"),
+        ("[{up_to: 40, usd_per_unit_hour: 2}, {up_to: 30, usd_per_unit_hour: 1}, {usd_per_unit_hour: 1}]", "up_to 40, 30 must rise"),
+        ("[{up_to: 40, usd_per_unit_hour: 2}]", "the last one none"),
+        ("[{usd_per_unit_hour: -1}]", "greater than or equal to 0"),
+    ],
+)
+def test_a_bid_that_is_not_concave_is_refused(bid: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        _settings(services=f"    bid: {bid}\n")
 
 
 def _policy(policy: str, quota: int = 1000) -> Settings:
