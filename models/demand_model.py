@@ -16,7 +16,7 @@ from models.calibration import OFFSET_COLUMNS, Calibration
 from models.candidates import NAIVES, bare, create
 from models.ensemble import blend, describe
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored, unfitted
-from models.hourly_grid import recent, unservable
+from models.hourly_grid import numbered, recent, unservable
 from models.rhythm import Rhythm, hours_ahead
 from models.tuning.arms import Tuning
 from models.visible_events import events_known_at
@@ -186,7 +186,7 @@ class DemandModel:
 def _by_number(history: pd.DataFrame) -> pd.DataFrame:
     """Series told by numbers with names: millions of strings are looked at once, not by every candidate."""
     rows = history.copy(deep=False)
-    rows["unique_id"] = pd.Categorical(rows["unique_id"].to_numpy(dtype=object))
+    rows["unique_id"] = numbered(rows["unique_id"])
     return rows
 
 

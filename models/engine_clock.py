@@ -9,7 +9,7 @@ import pandas as pd
 
 from models.anomaly_doubt import DOUBTED, with_doubts
 from models.forecaster import SeriesCalendar
-from models.hourly_grid import recent
+from models.hourly_grid import numbered, recent
 from models.long_frame import LongFrame
 from models.rhythm import Rhythm
 
@@ -92,7 +92,7 @@ def engine_clock(series: LongFrame, horizon: int, events: pd.DataFrame | None = 
     own = series.rows.assign(ds=series.rows["ds"].dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
     doubted, shift = with_doubts(own, told, step=rhythm.step), own["unique_id"].map(shifts)
     history = doubted.assign(**{name: (doubted[name] + shift).astype("datetime64[us, UTC]") for name in ("ds", DOUBTED)})
-    history["unique_id"] = pd.Categorical(history["unique_id"])
+    history["unique_id"] = numbered(history["unique_id"])
     return EngineClock(history, told, SeriesCalendar(shifts=shifts, rhythm=rhythm), pd.Timestamp(end).tz_localize("UTC"))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from long_frames import CUTOFF, HOUR, rhythm
 
-from models.hourly_grid import carried, fill_gaps, fill_rows, grid, unservable, with_demand
+from models.hourly_grid import carried, fill_gaps, fill_rows, grid, numbered, unservable, with_demand
 
 
 def test_every_value_lands_on_its_hour_and_nothing_at_or_after_the_end_is_taken():
@@ -71,6 +71,14 @@ def test_history_with_other_demand_leaves_the_history_as_it_is():
     assert (changed["y"] == 0).all()
     pd.testing.assert_frame_equal(history, before)
     pd.testing.assert_frame_equal(changed.drop(columns="y"), before.drop(columns="y"))
+
+
+def test_names_are_numbered_in_their_order_wherever_their_rows_lie():
+    ids = pd.Series(["b", "b", "a", "c", "a", "b"])
+    found = numbered(ids)
+    assert found.tolist() == ids.tolist()
+    assert found.categories.tolist() == ["a", "b", "c"]
+    assert len(numbered(ids[:0])) == 0
 
 
 def test_too_little_recent_history_is_named():
