@@ -54,7 +54,8 @@ class Region(Strict):
     quotas: dict[str, NotNegative] = Field(min_length=1, description="quota metric -> limit, for example N2_CPUS: 400")
     timezone: str = Field(default="UTC", description="IANA name; calendar features use local time")
     holidays: str | None = Field(default=None, description="country code for public holidays, for example FR")
-    peers: list[str] = Field(default=[], description="regions that may lend capacity")
+    peers: list[str] = Field(default=[], description="regions that it may borrow capacity from")
+    lends_vcpus: NotNegative = Field(default=0, description="vCPU that it lends at most to the regions that name it as a peer")
     interconnect: Interconnect | None = None
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.settings_services import Storage
 
-__all__ = ["BANDWIDTH_USD_PER_GBPS_HOUR", "MachineType", "Prices", "list_prices"]
+__all__ = ["BANDWIDTH_USD_PER_GBPS_HOUR", "EGRESS_USD_PER_GIB", "MachineType", "Prices", "list_prices"]
 
 _TABLES: Final = Path(__file__).with_name("prices")
 _HOURS_PER_MONTH: Final = 730
@@ -25,6 +25,9 @@ _HOURS_PER_MONTH: Final = 730
 # Not in the source. Google lists a 10 Gbit/s Dedicated Interconnect circuit at 1,700 USD a month in every region; a VLAN
 # attachment adds 0.10 USD per hour whatever its size, which does not depend on the plan and is left out.
 BANDWIDTH_USD_PER_GBPS_HOUR: Final = 1700 / 10 / _HOURS_PER_MONTH
+
+# Not in the source. Google lists 0.02 USD between regions of a continent and 0.05 to 0.15 between continents; this lies between them.
+EGRESS_USD_PER_GIB: Final = 0.05
 
 # The disk types of the API and their names in the source; the two Hyperdisk rows are estimates (not in the source).
 _DISKS: Final = {

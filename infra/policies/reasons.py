@@ -23,7 +23,10 @@ def reasons(problem: Problem, solution: Solution, demand: npt.NDArray[np.float64
     """
     size = problem.option_size[:, None, None, :]
     need = np.divide(demand, size, out=np.zeros_like(demand), where=size > 0).max(axis=3)
-    hot, held = solution.hot, solution.hot + solution.warm
+    hot = solution.hot.copy()
+    if problem.leases is not None:
+        np.add.at(hot, problem.leases.option, solution.leased)
+    held = hot + solution.warm
     first = [_bought(need, machines) for machines in (hot, held)]
     steps = reasons_of(problem, solution)
     limits = _limits(problem, solution)

@@ -1,0 +1,121 @@
+"""Capacity of peer regions that a service may borrow: who lends to whom, at what price, and what was borrowed.
+
+A service borrows machines in a peer region where it runs as well, so that requests can be sent there, and only as far as its latency
+target allows. Lent machines are the service's machines in the lending region: its plan asks for them there.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from headroom.settings import Settings
+from headroom.vocabulary import QUANTILES
+from infra.capacity_need import INSTANCES
+from infra.policies.plan_lines import Array, Key
+from infra.prices import EGRESS_USD_PER_GIB
+from infra.program import Leases, Solution
+
+__all__ = ["Loans", "loans_between", "round_trip_ms"]
+
+_REGIONS: Final = Path(__file__).parents[1] / "prices" / "gce_regions.csv"
+_EARTH_KM: Final = 6371.0
+# Light in fibre covers 200 km in a millisecond, there and back 100; cables are half as long again as the great circle.
+_KM_PER_MS: Final = 100.0 / 1.5
+# The source lacks the sign of its latitude.
+_SOUTH: Final = "africa-south1"
+_GIB_PER_GBPS_HOUR: Final = 3600 * 1e9 / 8 / 2**30
+
+
+class Loans:
+    """Pairs of places, borrower and lender, in the order of the program's leases.
+
+    Attributes:
+        borrower, lender: (L,) places of the same service.
+        egress_usd: (L,) USD per leased machine and hour for what it sends between the regions.
+    """
+
+    def __init__(self, pairs: list[tuple[int, int]], egress_usd: list[float]) -> None:
+        self.borrower = np.array([b for b, _ in pairs], dtype=np.int64)
+        self.lender = np.array([lender for _, lender in pairs], dtype=np.int64)
+        self.egress_usd = np.array(egress_usd, dtype=np.float64)
+
+    def leases(self, settings: Settings, keys: list[Key], regions: list[str], hot_price: Array) -> Leases | None:
+        """The program's leases; `hot_price` per place."""
+        if not self.borrower.size:
+            return None
+        lends = np.array([settings.regions[name].lends_vcpus for name in regions])
+        return Leases(
+            option=self.borrower,
+            lender=np.array([regions.index(keys[place][0]) for place in self.lender]),
+            price=hot_price[self.lender] + self.egress_usd,
+            lending_limit=lends,
+        )
+
+    def placed(self, solution: Solution) -> Array:
+        """(D, T) hot machines where they stand: a place's own, and those that it lends."""
+        hot = solution.hot.copy()
+        np.add.at(hot, self.lender, solution.leased)
+        return hot
+
+    def words(self, solution: Solution, keys: list[Key]) -> npt.NDArray[np.object_]:
+        """(D, T) what a line borrows and lends."""
+        text = np.full(solution.hot.shape, "", dtype=object)
+        for borrower, lender, leased in zip(self.borrower, self.lender, solution.leased, strict=True):
+            there = np.flatnonzero(leased > 0)
+            numbers = leased[there].astype(int).astype(str).astype(object)
+            text[borrower, there] += "; leases " + numbers + f" from {keys[lender][0]}"
+            text[lender, there] += "; lends " + numbers + f" to {keys[borrower][0]}"
+        return text
+
+
+def loans_between(settings: Settings, keys: list[Key], demand: Array, size: Array, bandwidth: int) -> Loans:
+    """Who may borrow where: `regions.<borrower>.peers` names the lender, `lends_vcpus` of the lender is above 0, and the round trip is short enough.
+
+    Args:
+        keys: (region, service, resource) of every place.
+        demand: (D, T, levels, R); size: (D, R). What a machine sends is the service's median bandwidth over its median machines.
+        bandwidth: the resource that is sent.
+    """
+    place_of = {key: place for place, key in enumerate(keys)}
+    pairs, egress = [], []
+    for place, (region, service, resource) in enumerate(keys):
+        limit = settings.services[service].slo.latency_ms
+        for peer in settings.regions[region].peers if resource == INSTANCES else ():
+            lender = place_of.get((peer, service, INSTANCES))
+            if lender is None or settings.regions[peer].lends_vcpus <= 0 or (limit is not None and round_trip_ms(region, peer) > limit):
+                continue
+            pairs.append((place, lender))
+            sent = place_of.get((region, service, "bandwidth"))
+            egress.append(
+                0.0 if sent is None else _gbps_per_machine(demand, size, place, sent, bandwidth) * _GIB_PER_GBPS_HOUR * EGRESS_USD_PER_GIB
+            )
+    return Loans(pairs, egress)
+
+
+def round_trip_ms(region: str, peer: str) -> float:
+    """Estimated network round trip between two regions of the price list, from their places on the globe."""
+    latitude, longitude = (np.radians([_places()[name][axis] for name in (region, peer)]) for axis in (0, 1))
+    part = np.sin(np.diff(latitude)[0] / 2) ** 2 + np.cos(latitude).prod() * np.sin(np.diff(longitude)[0] / 2) ** 2
+    return float(2 * _EARTH_KM * np.arcsin(np.sqrt(part)) / _KM_PER_MS)
+
+
+@lru_cache(maxsize=1)
+def _places() -> dict[str, tuple[float, float]]:
+    """Region -> latitude and longitude, degrees."""
+    found = pd.read_csv(_REGIONS).set_index("region")
+    places = dict(zip(found.index, found[["latitude", "longitude"]].itertuples(index=False, name=None), strict=True))
+    places[_SOUTH] = (-abs(places[_SOUTH][0]), places[_SOUTH][1])
+    return places
+
+
+def _gbps_per_machine(demand: Array, size: Array, place: int, sent: int, bandwidth: int) -> float:
+    middle = QUANTILES.index(0.5)
+    each = np.divide(demand[place, :, middle], size[place], out=np.zeros_like(demand[place, :, middle]), where=size[place] > 0).max(axis=1)
+    total = demand[sent, :, middle, bandwidth]
+    return float(total.sum() / max(each.sum(), 1e-9))

@@ -1,0 +1,65 @@
+"""What the optimal policy plans together: a line of the plan is a place of the program, with its demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from headroom.settings import Settings
+from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
+from infra.capacity_need import COMPUTE, INSTANCES
+from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours
+
+__all__ = ["BANDWIDTH", "RESOURCES", "Array", "Key", "Lines", "lines_of", "places_of"]
+
+BANDWIDTH: Final = "bandwidth"
+RESOURCES: Final = (*COMPUTE, BANDWIDTH)
+Array = npt.NDArray[np.float64]
+# Region, service, resource of the plan.
+Key = tuple[str, str, str]
+_ROW: Final = ["region", "service", "resource"]
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """`keys`, one per place, and `demand` (places, hours, levels of a forecast, RESOURCES)."""
+
+    keys: list[Key]
+    demand: Array
+
+
+def lines_of(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, hours: int) -> Lines:
+    """The lines of a need with machines, and with bandwidth where the region has an interconnect.
+
+    In an hour a line is asked for what its lead time makes due: its demand is the highest of the hour and of those within the lead time.
+    """
+    there = need.drop_duplicates(_ROW)
+    reserved = {name for name, region in settings.regions.items() if region.interconnect is not None}
+    wanted = (there["resource"] == INSTANCES) | ((there["resource"] == BANDWIDTH) & there["region"].isin(reserved))
+    keys = list(there.loc[wanted, _ROW].itertuples(index=False, name=None))
+    place_of = {key: place for place, key in enumerate(keys)}
+    ordered = rows.sort_values(["unique_id", "ds"], kind="stable")
+    quantiles = ordered[list(QUANTILE_COLUMNS)].to_numpy(float).reshape(-1, hours, len(QUANTILES))
+    demand = np.zeros((len(keys), hours, len(QUANTILES), len(RESOURCES)))
+    series = ordered.iloc[::hours][_ROW].itertuples(index=False, name=None)
+    for number, (region, service, resource) in enumerate(series):
+        place = place_of.get((region, service, INSTANCES if resource in COMPUTE else resource))
+        if place is not None:
+            demand[place, :, :, RESOURCES.index(resource)] = quantiles[number]
+    for place, (_, service, resource) in enumerate(keys):
+        lead = boot_lead_hours(settings.services[service].capacity) if resource == INSTANCES else PATCH_LEAD_HOURS
+        now = demand[place].copy()
+        for ahead in range(1, min(lead, hours - 1) + 1):
+            demand[place, :-ahead] = np.maximum(demand[place, :-ahead], now[ahead:])
+    return Lines(keys, demand)
+
+
+def places_of(need: pd.DataFrame, lines: Lines) -> npt.NDArray[np.int64]:
+    """Per row of `need` its place, -1 for what is not in the program."""
+    known = pd.Series(np.arange(len(lines.keys)), index=pd.MultiIndex.from_tuples(lines.keys))
+    found: npt.NDArray[np.int64] = known.reindex(pd.MultiIndex.from_frame(need[_ROW])).fillna(-1).to_numpy(np.int64)
+    return found

@@ -1,0 +1,59 @@
+"""Leases between regions: only to peers, within the latency target and the lending limit, at the lender's price and egress."""
+
+import pandas as pd
+import pytest
+
+from headroom.settings import Settings, parse_settings
+from infra.planner import plan_capacity
+from infra.policies.leasing import round_trip_ms
+from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts
+
+PAIR = "us-central1: {zones: [us-central1-a], quotas: {N2_CPUS: 1000}, lends_vcpus: LENDS}"
+TEXT = (
+    SETTINGS.replace("us-central1: {zones: [us-central1-a], quotas: {N2_CPUS: 1000}, interconnect: {attachment: headroom-us}}", PAIR)
+    .replace(
+        "asia-east1: {zones: [asia-east1-a], quotas: {N2_CPUS: 1000}}",
+        "asia-east1: {zones: [asia-east1-a], quotas: {N2_CPUS: 96}, peers: [PEER]}",
+    )
+    .replace("demand: {cpu: cpu_vcpu, bandwidth: egress_gbps}", "demand: {cpu: cpu_vcpu}\n    SLO")
+)
+
+
+def _settings(*, lends: float = 400, peer: str = "us-central1", slo: str = "slo: {availability: 0.999}") -> Settings:
+    text = TEXT.replace("LENDS", f"{lends:g}").replace("PEER", peer).replace("SLO", slo).replace("{BUDGET}", "{name: optimal}")
+    return parse_settings(text)
+
+
+def _edge(settings: Settings, region: str) -> pd.DataFrame:
+    plan = plan_capacity(settings, forecasts(settings, median=60.0), issue_time=ISSUE)
+    return plan[(plan["service"] == "edge") & (plan["region"] == region)].sort_values("ds")
+
+
+def test_what_a_quota_refuses_is_leased_from_a_peer_and_both_lines_say_so() -> None:
+    """Asia's quota is 12 machines and it needs 21: the others stand in us-central1."""
+    here, there = _edge(_settings(), "asia-east1"), _edge(_settings(), "us-central1")
+    alone = _edge(_settings(lends=0), "us-central1")
+    assert (here["hot"] <= 12).all()
+    lent = there["hot"].to_numpy() - alone["hot"].to_numpy()
+    assert lent.min() >= 8
+    assert here["why"].str.contains("from us-central1").all()
+    assert there["why"].iloc[0].endswith(f"; lends {lent[0]:.0f} to asia-east1; q0.9 need 84 vCPU -> 21 x n2-standard-8")
+
+
+@pytest.mark.parametrize(
+    "refused", [{"lends": 0}, {"slo": "slo: {latency_ms: 50}"}, {"peer": ""}], ids=["lends nothing", "too far away", "no peer"]
+)
+def test_nothing_is_leased_where_it_may_not_be(refused: dict) -> None:
+    assert not _edge(_settings(**refused), "asia-east1")["why"].str.contains("lease").any()
+
+
+def test_a_lender_lends_no_more_than_it_says() -> None:
+    lent = _edge(_settings(lends=32), "us-central1")["hot"].to_numpy() - _edge(_settings(lends=0), "us-central1")["hot"].to_numpy()
+    assert lent.max() <= 4
+
+
+def test_round_trips_are_those_of_the_distance() -> None:
+    assert round_trip_ms("europe-west9", "europe-west9") == pytest.approx(0, abs=1e-9)
+    assert 100 < round_trip_ms("us-central1", "europe-west9") < 130
+    assert 170 < round_trip_ms("us-central1", "asia-east1") < 200
+    assert round_trip_ms("africa-south1", "europe-west9") == pytest.approx(round_trip_ms("europe-west9", "africa-south1"))
