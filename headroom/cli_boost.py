@@ -42,7 +42,7 @@ def boost(
     begin = as_utc(start, "--from") if start else pd.Timestamp.now(tz="UTC").floor("min")
     opened = Runtime.open()
     granted = grant_boost(opened.settings, Ledger.open(opened.home.database_url), Boost(service, begin, begin + length, why))
-    open_console().print(f"boosted {granted}. The next allocation plans with it; at once: headroom allocate", highlight=False)
+    open_console().print(f"boosted {granted}. The next allocation plans with it; to see how: headroom plan", highlight=False)
 
 
 def boosts() -> None:

@@ -133,6 +133,11 @@ def bill(
     # A plan has 72 hours; one that is older says nothing about the window.
     plans = opened.lake.read("plans", start=start - pd.Timedelta("72h"), end=end)
     rows = hourly_bill(ledger, plans, start=start, end=end, region=region)
+    if rows.empty:
+        raise BadInputError(
+            f"no reconciliation has said what was held between {start.isoformat()} and {end.isoformat()}; choose another --as-of, or "
+            "run headroom apply: the bill begins with it"
+        )
     rows["day"] = rows["ds"].dt.floor("D").dt.strftime("%Y-%m-%d")
     rows["ds"] = rows["ds"].dt.strftime("%Y-%m-%d %H:00")
     _print_bill(console, rows, keys[by])

@@ -107,3 +107,17 @@ def test_the_bill_has_the_hour_that_was_applied(here: World) -> None:
     assert "1.00" in shown  # what the plan said
     with pytest.raises(BadInputError, match="must be one of hour, day, region"):
         run("bill", "--by", "week")
+
+
+def test_a_bill_of_hours_that_nobody_reconciled_is_refused(here: World) -> None:
+    with pytest.raises(BadInputError, match="no reconciliation has said what was held between 2026-01-01"):
+        CliRunner().invoke(app, ["bill", "--as-of", "2026-01-02T00:00Z"], catch_exceptions=False)
+
+
+def test_a_boost_is_granted_and_listed(here: World) -> None:
+    assert "boosted edge from" in run("boost", "edge", "--for", "90min", "--why", "errors above the SLO")
+    told = run("boosts")
+    assert "errors above the SLO" in told
+    assert "22.5 hours may still be asked for" in told
+    with pytest.raises(BadInputError, match="not a length of time; for example 2h"):
+        CliRunner().invoke(app, ["boost", "edge", "--for", "long", "--why", "x"], catch_exceptions=False)
