@@ -138,7 +138,7 @@ def check_sizes(problem: Problem) -> None:
 
 
 def check_reach(problem: Problem) -> None:
-    """The chance of being reached never rises from a band to the next; leases come from other regions.
+    """The chance of being reached never rises from a band to the next, guarantees fill bands in order, leases come from other regions.
 
     Raises:
         BadInputError: names the place, block and band.
@@ -149,6 +149,13 @@ def check_reach(problem: Problem) -> None:
         raise BadInputError(
             f"reach of {problem.places[d]} rises from band {k} to {k + 1} in block {t} "
             f"({problem.reach[d, t, k]:g} to {problem.reach[d, t, k + 1]:g}); bands must be sorted by quantile"
+        )
+    loose = (problem.guaranteed[:, :, 1:] > 0) & (problem.guaranteed[:, :, :-1] < 1)
+    if loose.any():
+        d, t, k = (int(i) for i in np.argwhere(loose)[0])
+        raise BadInputError(
+            f"guaranteed of {problem.places[d]} has a share of band {k + 1} in block {t} before all of band {k}; demand fills bands in their "
+            "order: guarantee the whole of the earlier band first"
         )
     leases = problem.leases
     if leases is not None:

@@ -92,7 +92,8 @@ class Problem:
             take from it. inf is no limit.
         share_limit: (D, F, T) units of a family that a place may take in its own region, as `share_fairly` sets it. inf is no limit.
         budget_per_day: USD that hot, warm and leased machines may cost in a day of 24 hours (a part of a day has its part). Hard.
-        guaranteed: (D, T, K) share of each band that hot (own or leased) capacity must cover; met from the latest `ready_from` of the place.
+        guaranteed: (D, T, K) share of each band that hot (own or leased) capacity must cover, bands in their order; met
+            from the latest `ready_from` of the place.
         hold_hours: (M,) hours for which a machine that was started keeps running.
         flap_limit: (D,) starts plus stops of a place per day at most; inf is no limit.
         leases: capacity of peer regions, or None.

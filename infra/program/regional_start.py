@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from infra.program.highs import InfeasibleProgramError, Solver
+from infra.program.highs import InfeasibleProgramError, Solver, SolverFailedError
 from infra.program.layout import Layout
 from infra.program.matrix import Program
 from infra.program.problem import IntArray, Problem
@@ -38,7 +38,7 @@ def regional_basis(problem: Problem, layout: Layout, program: Program, start: Ba
         solver.start_from(Basis(start.columns[mine], start.rows[own]))
         try:
             solver.solve()
-        except InfeasibleProgramError:
+        except (InfeasibleProgramError, SolverFailedError):
             continue
         found = solver.basis()
         columns[mine], rows[own] = found.columns, found.rows

@@ -18,7 +18,7 @@ from infra.program.whole_path import PathInput, best_path
 __all__ = ["guaranteed_capacity", "rounded"]
 
 # Each round makes starts of the places above their flap budget dearer: twice as dear as before, from this share of an hour's price on.
-_FLAP_ROUNDS: Final = 8
+_FLAP_ROUNDS: Final = 14
 _FIRST_SURCHARGE: Final = 0.1
 
 

@@ -43,8 +43,11 @@ def whole_machines(
     plan = rounded(problem, coverage, layout, program, fractions, optimum)
     least = _least(problem, coverage, program, layout, plan)
     plan = held_long_enough(problem, in_time(problem, plan))
-    plan = fit_limits(problem, coverage, layout, plan, least)
-    plan = fit_budget(problem, coverage, layout, plan, least)
+    # Where starts and stops are counted, the other pools give first: they may change from block to block.
+    counted = (problem.hold_hours > 0) | np.isfinite(problem.flap_limit)[problem.option_place]
+    for lowest in (np.where(counted[:, None], np.maximum(plan.hot, least), least), least):
+        plan = fit_limits(problem, coverage, layout, plan, lowest)
+        plan = fit_budget(problem, coverage, layout, plan, lowest)
     plan = use_room(problem, coverage, layout, program, plan)
     broken = broken_rows(problem, coverage, layout, program, plan)
     return remade(problem, layout, program, plan, broken) if broken.any() else plan

@@ -23,6 +23,7 @@ TWO = {"regions": ["here", "there"], "places": ["here/web", "there/web"], "width
         ({"reach": np.broadcast_to([0.3, 0.7, 0.3, 0.05], (1, 24, 4))}, "reach of here/web rises from band 0 to 1 in block 0"),
         ({"value": np.broadcast_to([10.0, 30.0, 5.0, 1.0], (1, 24, 4))}, "the bid of here/web is not concave in block 0"),
         ({"region": 1}, r"region \(here/web\) is 1; it must be a whole number of at least 0 and at most 0"),
+        ({"guaranteed": [[[0.5, 0.25, 0.0, 0.0]]]}, "guaranteed of here/web has a share of band 1 in block 0 before all of band 0"),
         ({"option_place": 3}, r"option_place \(n2 of option 0\) is 3"),
         ({"option_size": 0.0}, "here/web asks for cpu, but none of its machine options has any"),
         ({"regions": []}, "regions is empty"),
