@@ -59,9 +59,11 @@ def test_published_metrics_wake_scoring_allocation_and_learning(lived: Stack) ->
     assert any(call.method == "POST" and call.path.endswith("/reservations") for call in lived.access_log())
 
 
-def test_an_allocation_by_hand_is_a_dry_run_unless_told_otherwise(lived: Stack) -> None:
+@pytest.mark.parametrize("policy", ["tiered", "optimal"])
+def test_an_allocation_by_hand_is_a_dry_run_unless_told_otherwise(lived: Stack, policy: str) -> None:
     writes = len(_writes(lived))
-    run = lived.trigger("allocate_capacity", LIVE[1], run_id="by-hand")
+    run = lived.trigger("allocate_capacity", LIVE[1], run_id=f"by-hand-{policy}", policy=policy)
+    assert set(lived.opened.lake.read("plans", start=LIVE[1], end=LIVE[1] + HOUR)["policy"]) == {policy}
     assert "success" in lived.api.task_states(run).values()
     assert lived.api.task_states(run)["within_limit"] == "success"
     assert len(lived.access_log()) > 0
@@ -118,6 +120,14 @@ def test_drift_asks_for_a_retraining_and_gets_one(lived: Stack) -> None:
     learnt = lived.trigger("learn_from_usage", issue)
     assert lived.api.task_states(learnt)["request_retraining"] == "success"
     lived.follow("train_models", issue, since)
+
+
+def test_past_days_are_replayed_by_hand(lived: Stack) -> None:
+    writes = len(_writes(lived))
+    lived.trigger("replay", LIVE[1], days=1, policies=["reactive", "static"])
+    page = lived.opened.home.root / "replay" / f"{LIVE[1]:%Y-%m-%dT%H}" / "replay.html"
+    assert "reactive" in page.read_text()
+    assert len(_writes(lived)) == writes
 
 
 def test_ports_in_use_are_refused_by_name(stack: Stack) -> None:
