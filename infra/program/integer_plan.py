@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from infra.program.highs import InfeasibleProgramError, Solver, SolverFailedError
+from infra.program.highs import Solver
 from infra.program.layout import Layout
 from infra.program.matrix import Program
 from infra.program.plan import Plan
@@ -32,26 +32,25 @@ def machine_columns(layout: Layout) -> IntArray:
 
 
 def remade(problem: Problem, layout: Layout, program: Program, plan: Plan, broken: BoolArray) -> Plan:
-    """`plan` with the options that take part in a broken row planned again, others as they are as far as that can be.
+    """`plan` with the options that take part in a broken row planned again, all others as they are.
 
     Args:
         broken: as `broken_rows` gives it.
+
+    Raises:
+        InfeasibleProgramError: when the others leave no such plan.
+        SolverFailedError: when none was found in time.
     """
     again = _taking_part(layout, program, broken)
     machines = (plan.hot, plan.warm, plan.cold, plan.leased)
     options = (np.arange(plan.hot.shape[0]),) * 3 + (
         (problem.leases.option,) if problem.leases is not None else (np.zeros(0, dtype=np.int64),)
     )
-    for pools in (4, 1):  # all machines of the others stay as they are; or only those that run, and the rest makes room
-        lower, upper = program.lower.copy(), program.upper.copy()
-        for columns, pool, option in list(zip(_pools(layout), machines, options, strict=True))[:pools]:
-            fixed = (columns >= 0) & ~again[option][:, None]
-            lower[columns[fixed]] = upper[columns[fixed]] = pool[fixed]
-        try:
-            return integer_plan(layout, replace(program, lower=lower, upper=upper))
-        except (InfeasibleProgramError, SolverFailedError):
-            continue
-    return integer_plan(layout, program)
+    lower, upper = program.lower.copy(), program.upper.copy()
+    for columns, pool, option in zip(_pools(layout), machines, options, strict=True):
+        fixed = (columns >= 0) & ~again[option][:, None]
+        lower[columns[fixed]] = upper[columns[fixed]] = pool[fixed]
+    return integer_plan(layout, replace(program, lower=lower, upper=upper))
 
 
 def _pools(layout: Layout) -> tuple[IntArray, IntArray, IntArray, IntArray]:

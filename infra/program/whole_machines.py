@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from infra.program.coverage import Coverage
-from infra.program.highs import LinearSolution
+from infra.program.highs import InfeasibleProgramError, LinearSolution, SolverFailedError
 from infra.program.integer_plan import integer_plan, remade
 from infra.program.kept import broken_rows
 from infra.program.layout import Layout
@@ -42,15 +42,24 @@ def whole_machines(
         return integer_plan(layout, program)
     plan = rounded(problem, coverage, layout, program, fractions, optimum)
     least = _least(problem, coverage, program, layout, plan)
-    plan = held_long_enough(problem, in_time(problem, plan))
+    start = held_long_enough(problem, in_time(problem, plan))
     # Where starts and stops are counted, the other pools give first: they may change from block to block.
     counted = (problem.hold_hours > 0) | np.isfinite(problem.flap_limit)[problem.option_place]
-    for lowest in (np.where(counted[:, None], np.maximum(plan.hot, least), least), least):
-        plan = fit_limits(problem, coverage, layout, plan, lowest)
-        plan = fit_budget(problem, coverage, layout, plan, lowest)
-    plan = use_room(problem, coverage, layout, program, plan)
-    broken = broken_rows(problem, coverage, layout, program, plan)
-    return remade(problem, layout, program, plan, broken) if broken.any() else plan
+    firm = np.where(counted[:, None], np.maximum(start.hot, least), least)
+    for bounds in ((firm, least), (least,)) if counted.any() else ((least,),):
+        plan = start
+        for lowest in bounds:
+            plan = fit_limits(problem, coverage, layout, plan, lowest)
+            plan = fit_budget(problem, coverage, layout, plan, lowest)
+        plan = use_room(problem, coverage, layout, program, plan)
+        broken = broken_rows(problem, coverage, layout, program, plan)
+        if not broken.any():
+            return plan
+        try:
+            return remade(problem, layout, program, plan, broken)
+        except (InfeasibleProgramError, SolverFailedError):
+            continue
+    return integer_plan(layout, program)
 
 
 def _least(problem: Problem, coverage: Coverage, program: Program, layout: Layout, plan: Plan) -> FloatArray:
