@@ -15,7 +15,8 @@ from infra.program.starting_basis import BASIC, LOWER, UPPER, Basis
 __all__ = ["InfeasibleProgramError", "LinearSolution", "Solver", "SolverFailedError"]
 
 _THREADS: Final = 1
-_GAP: Final = 1e-4
+# A share of the cost.
+EXACT: Final = 1e-4
 _SECONDS: Final = 60.0
 
 
@@ -119,8 +120,8 @@ class Solver:
         rows[-1 - basic[basic < 0]] = BASIC
         return Basis(columns, rows)
 
-    def solve_whole(self, columns: IntArray) -> FloatArray:
-        """Values of all columns at the best point at which `columns` are whole, to the gap and time of `_GAP` and `_SECONDS`.
+    def solve_whole(self, columns: IntArray, *, gap: float = EXACT) -> FloatArray:
+        """Values of all columns at a point at which `columns` are whole, at most the share `gap` above the best one, within `_SECONDS`.
 
         Raises:
             InfeasibleProgramError: when there is none.
@@ -130,7 +131,7 @@ class Solver:
 
         kinds = np.full(columns.size, int(highspy.HighsVarType.kInteger), dtype=np.uint8)
         _check(self._highs.changeColsIntegrality(columns.size, columns.astype(np.int32), kinds), "changeColsIntegrality")
-        self._option("mip_rel_gap", _GAP)
+        self._option("mip_rel_gap", gap)
         self._option("time_limit", _SECONDS)
         _check(self._highs.run(), "run")
         found = self._highs.getModelStatus()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from infra.program.highs import Solver
+from infra.program.highs import EXACT, Solver
 from infra.program.layout import Layout
 from infra.program.matrix import Program
 from infra.program.plan import Plan
@@ -15,14 +15,14 @@ from infra.program.problem import BoolArray, IntArray, Problem
 __all__ = ["integer_plan", "machine_columns", "remade"]
 
 
-def integer_plan(layout: Layout, program: Program) -> Plan:
-    """The best plan of whole machines, by HiGHS's branch and bound.
+def integer_plan(layout: Layout, program: Program, *, gap: float = EXACT) -> Plan:
+    """The best plan of whole machines, to the share `gap` of its cost, by HiGHS's branch and bound.
 
     Raises:
         InfeasibleProgramError: when no plan of whole machines meets the limits.
         SolverFailedError: when none was found in its time.
     """
-    values = np.append(Solver(program).solve_whole(machine_columns(layout)), 0.0)
+    values = np.append(Solver(program).solve_whole(machine_columns(layout), gap=gap), 0.0)
     return Plan(*(np.round(values[a]) for a in _pools(layout)))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from infra.program.conflict import conflict_error
 from infra.program.coverage import Coverage, coverage_of
-from infra.program.highs import InfeasibleProgramError, LinearSolution, Solver
+from infra.program.highs import EXACT, InfeasibleProgramError, LinearSolution, Solver
 from infra.program.layout import Layout, Pattern, layout_of, pattern_of
 from infra.program.matrix import Program, build_program
 from infra.program.plan import Costs, Plan, costs_of, cover_of
@@ -76,7 +76,13 @@ class Solution:
 
 
 def solve(
-    problem: Problem, *, warm_start: Solution | None = None, whole: bool = True, small: int = SMALL, method: str = "choose"
+    problem: Problem,
+    *,
+    warm_start: Solution | None = None,
+    whole: bool = True,
+    small: int = SMALL,
+    gap: float = EXACT,
+    method: str = "choose",
 ) -> Solution:
     """The cheapest plan by expectation that keeps every limit.
 
@@ -85,6 +91,7 @@ def solve(
         warm_start: an earlier solution of a problem of the same shape with other numbers; ignored when the shape differs.
         whole: whole machines (within a small gap above `bound_usd`), or the linear program's fractions.
         small: up to so many whole numbers they are the best ones (mixed integer); beyond, rounded and repaired.
+        gap: share of the cost that small problems may be above the best whole machines.
         method: HiGHS's `solver` option, for comparisons: anything but "choose" starts without a basis.
 
     Raises:
@@ -107,7 +114,7 @@ def solve(
     solved = time.perf_counter()
     plan = _plan(layout, optimum)
     try:
-        plan = whole_machines(problem, coverage, layout, program, plan, optimum, small=small) if whole else plan
+        plan = whole_machines(problem, coverage, layout, program, plan, optimum, small=small, gap=gap) if whole else plan
     except InfeasibleProgramError:
         raise conflict_error(problem, layout, program, whole=True) from None
     return Solution(

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from infra.program.coverage import Coverage
-from infra.program.highs import InfeasibleProgramError, LinearSolution, SolverFailedError
+from infra.program.highs import EXACT, InfeasibleProgramError, LinearSolution, SolverFailedError
 from infra.program.integer_plan import integer_plan, remade
 from infra.program.kept import broken_rows
 from infra.program.layout import Layout
@@ -26,7 +26,15 @@ SMALL: Final = 400
 
 
 def whole_machines(
-    problem: Problem, coverage: Coverage, layout: Layout, program: Program, fractions: Plan, optimum: LinearSolution, *, small: int = SMALL
+    problem: Problem,
+    coverage: Coverage,
+    layout: Layout,
+    program: Program,
+    fractions: Plan,
+    optimum: LinearSolution,
+    *,
+    small: int = SMALL,
+    gap: float = EXACT,
 ) -> Plan:
     """The plan with whole machines, within every limit.
 
@@ -39,7 +47,7 @@ def whole_machines(
         SolverFailedError: when none was found in time.
     """
     if fractions.hot.size + fractions.warm.size + fractions.leased.size <= small:
-        return integer_plan(layout, program)
+        return integer_plan(layout, program, gap=gap)
     plan = rounded(problem, coverage, layout, program, fractions, optimum)
     least = _least(problem, coverage, program, layout, plan)
     start = held_long_enough(problem, in_time(problem, plan))

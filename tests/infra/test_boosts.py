@@ -81,6 +81,6 @@ def test_a_boosted_service_gets_more_in_its_hours_and_the_line_says_why(policy: 
 
 
 def test_a_boost_decides_who_gives_when_the_budget_binds() -> None:
-    plain, boosted = _plans(settings("{budget_usd_per_day: 1200}"), "optimal")
+    plain, boosted = _plans(settings("{budget_usd_per_day: 1200, boost_factor: 100}"), "optimal")
     assert sum(_hot(boosted, "tenants")[:2]) > sum(_hot(plain, "tenants")[:2])
     assert boosted.groupby((boosted["ds"] - ISSUE) // (24 * HOUR))["cost_usd"].sum().max() <= 1200
