@@ -23,7 +23,7 @@ def boost(
     why: Annotated[str, typer.Option(help="The reason, kept in the ledger.")],
     start: Annotated[str | None, typer.Option("--from", help="When it begins, UTC. Default: now.")] = None,
 ) -> None:
-    """Give a service more weight for a limited time, from the budget of boosts; the plans made from then on know of it.
+    """Give a service more weight for a limited time, from the budget of boosts. The plans of the full hours from its start to its end know of it.
 
     Example: headroom boost api --for 2h --why "errors above the SLO since 14:00"
     """
@@ -42,7 +42,7 @@ def boost(
     begin = as_utc(start, "--from") if start else pd.Timestamp.now(tz="UTC").floor("min")
     opened = Runtime.open()
     granted = grant_boost(opened.settings, Ledger.open(opened.home.database_url), Boost(service, begin, begin + length, why))
-    open_console().print(f"boosted {granted}. The next allocation plans with it; to see how: headroom plan", highlight=False)
+    open_console().print(f"boosted {granted}. Plans of the full hours in between know of it", highlight=False)
 
 
 def boosts() -> None:

@@ -14,7 +14,7 @@ from headroom.settings import Settings
 from infra.ledger import Ledger
 from infra.ledger_tables import boosts
 
-__all__ = ["Boost", "boosts_known", "boosts_of", "grant_boost"]
+__all__ = ["Boost", "boosts_known", "boosts_of", "grant_boost", "hours_left"]
 
 _WEEK: Final = pd.Timedelta(days=7)
 _HOUR: Final = pd.Timedelta(hours=1)
@@ -38,13 +38,15 @@ def grant_boost(settings: Settings, ledger: Ledger, wanted: Boost) -> Boost:
     """Record a boost; it counts in every plan made from its start on. Asking for the same one again changes nothing.
 
     Raises:
-        BadInputError: for an unknown service, a length that is not above 0, no reason, or more hours in any seven days than
+        BadInputError: for an unknown service, a length that is not above 0 or holds no full hour, no reason, or more hours in any seven days than
             `policy.boost_hours_per_week`; the message says how many are left.
     """
     if wanted.service not in settings.services:
         raise BadInputError(f"boost: no service {wanted.service!r}; there is: {', '.join(sorted(settings.services))}")
     if wanted.end <= wanted.start:
         raise BadInputError(f"boost of {wanted.service}: {wanted.end - wanted.start} is no time; give a length above 0, for example 2h")
+    if wanted.start.ceil("h") >= wanted.end:
+        raise BadInputError(f"boost of {wanted.service}: no full hour, when plans are made, lies in {wanted}; give a length of 1h or more")
     if not wanted.why.strip():
         raise BadInputError(f"boost of {wanted.service}: say why, the ledger keeps it")
     if wanted in (known := boosts_known(ledger)):
@@ -69,8 +71,8 @@ def boosts_known(ledger: Ledger) -> list[Boost]:
 
 
 def boosts_of(ledger: Ledger, issue_time: pd.Timestamp) -> list[Boost]:
-    """Those that a plan of this issue time knows: they have begun, and are not over."""
-    return [boost for boost in boosts_known(ledger) if boost.start < issue_time + _HOUR and boost.end > issue_time]
+    """Those that a plan of this issue time knows: they have begun by then, so that a repetition knows the same, and are not over."""
+    return [boost for boost in boosts_known(ledger) if boost.start <= issue_time < boost.end]
 
 
 def hours_left(settings: Settings, known: Sequence[Boost], start: pd.Timestamp) -> float:

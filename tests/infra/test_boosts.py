@@ -42,7 +42,7 @@ def test_a_boost_is_kept_with_its_reason_and_asking_again_changes_nothing(ledger
 def test_a_plan_knows_a_boost_from_its_start_to_its_end(ledger: Ledger) -> None:
     grant_boost(settings(), ledger, Boost("edge", ISSUE + 5 * HOUR / 2, ISSUE + 4 * HOUR, "slow"))
     known = [bool(boosts_of(ledger, ISSUE + hour * HOUR)) for hour in range(6)]
-    assert known == [False, False, True, True, False, False]
+    assert known == [False, False, False, True, False, False]
 
 
 def test_the_budget_of_boosts_is_limited_within_any_seven_days(ledger: Ledger) -> None:
@@ -60,6 +60,7 @@ def test_the_budget_of_boosts_is_limited_within_any_seven_days(ledger: Ledger) -
         (Boost("nobody", ISSUE, ISSUE + HOUR, "x"), "no service 'nobody'; there is: edge, scores, tenants"),
         (Boost("edge", ISSUE, ISSUE, "x"), "is no time"),
         (Boost("edge", ISSUE, ISSUE + HOUR, " "), "say why"),
+        (Boost("edge", ISSUE + HOUR / 6, ISSUE + HOUR / 2, "x"), "no full hour, when plans are made"),
     ],
 )
 def test_a_boost_that_makes_no_sense_is_refused(ledger: Ledger, wrong: Boost, message: str) -> None:
