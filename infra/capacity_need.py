@@ -13,10 +13,12 @@ from headroom.settings_services import Capacity
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES, UNITS
 from infra.prices import list_prices
 
-__all__ = ["COMPUTE", "INSTANCES", "STEPS", "capacity_need", "demand_at", "demand_per_instance", "round_up"]
+__all__ = ["COMPUTE", "INSTANCES", "LINE", "STEPS", "capacity_need", "demand_at", "demand_per_instance", "round_up"]
 
 INSTANCES: Final = "instances"
 COMPUTE: Final = ("cpu", "memory", "requests")
+# What tells the lines of a need and of a plan apart, hour by hour.
+LINE: Final = ["region", "service", "resource"]
 
 # Amounts are held in multiples of these: whole machines; 50 Mbit/s, the smallest attachment step (the reconciler rounds a
 # region's sum up to Google's own steps); whole GiB.

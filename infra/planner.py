@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,19 +12,16 @@ from headroom.schemas import TABLES
 from headroom.settings import Settings
 from headroom.vocabulary import QUANTILES
 from infra.budget import dearest_day_usd, fit_budget
-from infra.capacity_need import INSTANCES, capacity_need
+from infra.capacity_need import INSTANCES, LINE, capacity_need
 from infra.forecast_check import chosen_regions, usable_forecast
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
 from infra.policies import OPTIMAL, check_policy, open_policy
-from infra.policies.optimal import optimal_pools
 from infra.unit_prices import unit_prices
 
 if TYPE_CHECKING:
     from infra.boosts import Boost
 
 __all__ = ["plan_capacity"]
-
-_ROW: Final = ["region", "service", "resource"]
 
 
 def plan_capacity(
@@ -78,15 +75,19 @@ def plan_capacity(
     if not together.empty:
         spent = dearest_day_usd(plan, issue_time) if by_hour else 0.0
         plan = pd.concat([plan, _together(settings, together, settings.policy.budget_usd_per_day - spent, issue_time, boosts)])
-    plan = plan.sort_values([*_ROW, "ds"], kind="stable").reset_index(drop=True)
-    issued = rows["issue_time"].iloc[0]
+    return _as_table(plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time)
+
+
+def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timestamp) -> pd.DataFrame:
+    """The rows of the `plans` schema; `issued` is the forecast's issue time."""
+    plan = plan.sort_values([*LINE, "ds"], kind="stable").reset_index(drop=True)
     if issued < issue_time:
         plan["why"] += f"; forecast of {issued.isoformat()}, the last good one"
     plan = plan.assign(
         issue_time=issue_time,
         available_at=issue_time,
         cost_usd=plan["hot"] * plan["hot_usd"] + plan["warm"] * plan["warm_usd"],
-        peak_cost_usd=plan.groupby(_ROW)["needed"].transform("max") * plan["hot_usd"],
+        peak_cost_usd=plan.groupby(LINE)["needed"].transform("max") * plan["hot_usd"],
     )
     return plan[list(TABLES["plans"].columns)]
 
@@ -108,6 +109,8 @@ def _together(
     settings: Settings, rows: pd.DataFrame, budget_usd_per_day: float, issue_time: pd.Timestamp, boosts: Sequence[Boost]
 ) -> pd.DataFrame:
     """Priced lines of the services that are planned by the program, within a budget that also pays for their storage."""
+    from infra.policies.optimal import optimal_pools  # and with it sparse matrices, which no other policy needs
+
     need = capacity_need(settings, rows, quantile=pd.Series(settings.policy.quantile, index=rows.index))
     storage = need[need["resource"] == "storage"]
     held = _priced(settings, storage.assign(hot=storage["needed"], warm=0.0))
@@ -159,7 +162,7 @@ def _held_ahead(settings: Settings, plan: pd.DataFrame) -> pd.DataFrame:
 def _forward_maximum(plan: pd.DataFrame, amount: pd.Series[float], lead_hours: pd.Series[int]) -> pd.Series[float]:
     """Per series, the maximum of an hour and the `lead_hours` after it; hours beyond the forecast do not count."""
     result = amount.copy()
-    later = amount.groupby([plan[c] for c in _ROW])
+    later = amount.groupby([plan[c] for c in LINE])
     for hours in range(1, int(lead_hours.max()) + 1):
         ahead = later.shift(-hours).where(lead_hours >= hours)
         result = result.where(~(ahead > result), ahead)
@@ -178,7 +181,7 @@ def _unreservable_is_cold(settings: Settings, plan: pd.DataFrame) -> pd.DataFram
 
 def _priced(settings: Settings, plan: pd.DataFrame) -> pd.DataFrame:
     """Columns `hot_usd, warm_usd`: USD per unit and hour."""
-    kinds = plan[_ROW].drop_duplicates()
+    kinds = plan[LINE].drop_duplicates()
     pairs = [unit_prices(settings, *key) for key in kinds.itertuples(index=False, name=None)]
     kinds = kinds.assign(hot_usd=np.array([p[0] for p in pairs]), warm_usd=np.array([p[1] for p in pairs]))
-    return plan.merge(kinds, on=_ROW, how="left", validate="many_to_one")
+    return plan.merge(kinds, on=LINE, how="left", validate="many_to_one")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from headroom.settings import Settings
-from infra.capacity_need import STEPS
+from infra.capacity_need import LINE, STEPS
 from infra.policies.plan_lines import lines_of, places_of
 from infra.policies.plan_problem import problem_of
 from infra.policies.reasons import reasons
@@ -17,7 +17,6 @@ from infra.program import share_fairly, solve
 
 __all__ = ["optimal_pools"]
 
-_ROW: Final = ["region", "service", "resource"]
 # Installations of a handful of lines get the best whole machines, to a five-hundredth of the cost, in a few seconds: where a line has two or three
 # machines rounding is far off. Larger ones are rounded.
 _SMALL: Final = 1000
@@ -42,8 +41,8 @@ def optimal_pools(
     Raises:
         BadInputError: when no plan keeps quotas, floors and budget; names those in conflict.
     """
-    hours = int(need.groupby(_ROW)["ds"].size().iloc[0])
-    order = need.sort_values([*_ROW, "ds"], kind="stable").index
+    hours = int(need.groupby(LINE)["ds"].size().iloc[0])
+    order = need.sort_values([*LINE, "ds"], kind="stable").index
     sorted_need = need.loc[order]
     lines = lines_of(settings, rows, sorted_need, hours)
     result = pd.DataFrame(

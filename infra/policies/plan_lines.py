@@ -11,7 +11,7 @@ import pandas as pd
 
 from headroom.settings import Settings
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
-from infra.capacity_need import COMPUTE, INSTANCES
+from infra.capacity_need import COMPUTE, INSTANCES, LINE
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours
 
 __all__ = ["BANDWIDTH", "RESOURCES", "Array", "Key", "Lines", "lines_of", "places_of"]
@@ -21,7 +21,6 @@ RESOURCES: Final = (*COMPUTE, BANDWIDTH)
 Array = npt.NDArray[np.float64]
 # Region, service, resource of the plan.
 Key = tuple[str, str, str]
-_ROW: Final = ["region", "service", "resource"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +36,15 @@ def lines_of(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, hours: 
 
     In an hour a line is asked for what its lead time makes due: its demand is the highest of the hour and of those within the lead time.
     """
-    there = need.drop_duplicates(_ROW)
+    there = need.drop_duplicates(LINE)
     reserved = {name for name, region in settings.regions.items() if region.interconnect is not None}
     wanted = (there["resource"] == INSTANCES) | ((there["resource"] == BANDWIDTH) & there["region"].isin(reserved))
-    keys = list(there.loc[wanted, _ROW].itertuples(index=False, name=None))
+    keys = list(there.loc[wanted, LINE].itertuples(index=False, name=None))
     place_of = {key: place for place, key in enumerate(keys)}
     ordered = rows.sort_values(["unique_id", "ds"], kind="stable")
     quantiles = ordered[list(QUANTILE_COLUMNS)].to_numpy(float).reshape(-1, hours, len(QUANTILES))
     demand = np.zeros((len(keys), hours, len(QUANTILES), len(RESOURCES)))
-    series = ordered.iloc[::hours][_ROW].itertuples(index=False, name=None)
+    series = ordered.iloc[::hours][LINE].itertuples(index=False, name=None)
     for number, (region, service, resource) in enumerate(series):
         place = place_of.get((region, service, INSTANCES if resource in COMPUTE else resource))
         if place is not None:
@@ -61,5 +60,5 @@ def lines_of(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, hours: 
 def places_of(need: pd.DataFrame, lines: Lines) -> npt.NDArray[np.int64]:
     """Per row of `need` its place, -1 for what is not in the program."""
     known = pd.Series(np.arange(len(lines.keys)), index=pd.MultiIndex.from_tuples(lines.keys))
-    found: npt.NDArray[np.int64] = known.reindex(pd.MultiIndex.from_frame(need[_ROW])).fillna(-1).to_numpy(np.int64)
+    found: npt.NDArray[np.int64] = known.reindex(pd.MultiIndex.from_frame(need[LINE])).fillna(-1).to_numpy(np.int64)
     return found

@@ -10,7 +10,7 @@ import pandas as pd
 from headroom.settings import Settings
 from headroom.settings_services import Service
 from headroom.vocabulary import QUANTILES
-from infra.capacity_need import COMPUTE, INSTANCES, STEPS, demand_per_instance
+from infra.capacity_need import COMPUTE, INSTANCES, LINE, STEPS, demand_per_instance
 from infra.policies.bid_bands import split_at_bids
 from infra.policies.leasing import Loans, loans_between
 from infra.policies.plan_lines import BANDWIDTH, RESOURCES, Array, Lines
@@ -21,7 +21,6 @@ from infra.unit_prices import unit_prices
 
 __all__ = ["problem_of"]
 
-_ROW: Final = ["region", "service", "resource"]
 # Bands of demand: the levels of a forecast, those below the median joined, where no plan ends.
 _BANDS: Final = 8
 
@@ -42,7 +41,7 @@ def problem_of(settings: Settings, lines: Lines, need: pd.DataFrame, *, budget_u
     width, reach = split_at_bids(*bands_from_quantiles(np.array(QUANTILES), lines.demand, bands=_BANDS), *_steps(bids))
     multiple = np.array([value_multiple(settings.policy, service) for service in services])
     regions, families = sorted({region for region, _, _ in lines.keys}), ["bandwidth", *_families(settings, lines)]
-    needed = need.set_index(_ROW)["needed"]
+    needed = need.set_index(LINE)["needed"]
     capacity = [service.capacity for service in services]
     loans = loans_between(settings, lines.keys, lines.demand, size, RESOURCES.index(BANDWIDTH))
     problem = Problem(

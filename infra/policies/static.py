@@ -5,10 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from headroom.settings_services import Policy, Service
+from infra.capacity_need import LINE
 
 __all__ = ["StaticPolicy"]
-
-_ROW = ["region", "service", "resource"]
 
 
 class StaticPolicy:
@@ -22,5 +21,5 @@ class StaticPolicy:
 
     def split(self, need: pd.DataFrame) -> pd.DataFrame:
         """See `PoolPolicy.split`; `hot` is the row's highest need, so that more than `needed` may be hot."""
-        peak = need.groupby(_ROW)["needed"].transform("max")
+        peak = need.groupby(LINE)["needed"].transform("max")
         return pd.DataFrame({"hot": peak, "warm": 0.0, "cold": 0.0, "tier": "high", "why": "static: the highest hour of the forecast"})
