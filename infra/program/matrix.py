@@ -189,7 +189,10 @@ def _columns(problem: Problem, coverage: Coverage, layout: Layout, scale: FloatA
 def _row_limits(problem: Problem, layout: Layout) -> FloatArray:
     limits = np.zeros(layout.rows)
     _put(limits, layout.start[:, :1], problem.held[:, None])
-    _put(limits, layout.early[:, :1], (problem.held + problem.held_warm)[:, None])
+    # An earlier solve's program may have rows for longer lead times than this problem's: they let everything through.
+    early = np.where(np.arange(problem.shape[1]) < problem.ready_from[:, None], 0.0, np.inf)
+    early[:, 0] += problem.held + problem.held_warm
+    _put(limits, layout.early, early)
     _put(limits, layout.limit, problem.family_limit)
     _put(limits, layout.share, problem.share_limit)
     _put(limits, layout.budget, problem.budget_per_day * problem.day_hours.sum(axis=1) / 24)

@@ -53,6 +53,12 @@ def test_a_solution_of_another_shape_is_no_start() -> None:
     assert solve(other, warm_start=before).bound_usd == pytest.approx(solve(other).bound_usd)
 
 
+def test_a_shorter_lead_time_counts_after_a_longer_one() -> None:
+    before = solve(one_place(held=4, ready_from=3))
+    sooner = solve(one_place(held=4, ready_from=1), warm_start=before)
+    assert sooner.hot[0, :4].tolist() == [4, 20, 20, 20]
+
+
 def test_a_start_survives_a_problem_without_a_plan() -> None:
     good = one_place(family_limit=25)
     plan = solve(good)
