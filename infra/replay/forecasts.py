@@ -67,12 +67,10 @@ def issued_from(
     taken = values[order][:, np.maximum(known, 0)] / size[None, :, None, None].astype(np.float32)
     taken[:, known < 0] = np.nan
     taken = np.maximum.accumulate(np.maximum(taken, 0.0), axis=3)
-    for number, step in enumerate(at[order]):
-        bare = np.isnan(taken[number]).any(axis=(1, 2))
-        if bare.any():
-            seen = scene.history.shape[1] + int(step)
-            last = scene.before(max(0, int(step)))[bare, max(0, seen - 1)]
-            taken[number, bare] = last[:, None, None]
+    every = scene.before(len(scene.times))
+    last = every[:, np.clip(scene.history.shape[1] + at[order] - 1, 0, every.shape[1] - 1)].T
+    bare = np.isnan(taken).any(axis=(2, 3))
+    taken[bare] = last[bare][:, None, None]
     return Issued(at[order], taken.astype(np.float32))
 
 
@@ -80,7 +78,8 @@ def read_issued(path: Path, scene: Scene) -> Issued:
     """Forecasts of a Parquet or CSV file: `unique_id, cutoff, ds` and the quantile columns, as `headroom backtest` writes them.
 
     Raises:
-        BadInputError: a column is missing, a number is not finite, an issue time has fewer steps than another, or nothing is for this replay.
+        BadInputError: a column is missing, a number is not finite, a time is before its cutoff, off the grid or there twice, an issue time has
+            fewer steps than another, or nothing is for this replay.
     """
     if not path.is_file():
         raise BadInputError(f"--forecasts {path}: there is no such file")
@@ -98,7 +97,15 @@ def read_issued(path: Path, scene: Scene) -> Issued:
         row = rows[bad].iloc[0]
         raise BadInputError(f"--forecasts {path}: {row['unique_id']} issued {row['cutoff']} for {row['ds']} holds no finite number")
     times, series = np.unique(rows["cutoff"].to_numpy()), sorted(rows["unique_id"].unique())
-    ahead = np.round((rows["ds"] - rows["cutoff"]).to_numpy() / scene.step.to_timedelta64()).astype(int)
+    steps = (rows["ds"] - rows["cutoff"]).to_numpy() / scene.step.to_timedelta64()
+    ahead = np.round(steps).astype(int)
+    off = (ahead < 0) | (np.abs(steps - ahead) > 1e-9) | rows.duplicated(["unique_id", "cutoff", "ds"]).to_numpy()
+    if off.any():
+        row = rows[off].iloc[0]
+        raise BadInputError(
+            f"--forecasts {path}: {row['unique_id']} issued {row['cutoff']} for {row['ds']}: expected whole steps of {scene.step} from the "
+            "cutoff on, each once"
+        )
     horizon = int(ahead.max()) + 1
     values = np.full((len(times), len(series), horizon, len(QUANTILE_COLUMNS)), np.nan, dtype=np.float32)
     places = (np.searchsorted(times, rows["cutoff"].to_numpy()), np.searchsorted(np.array(series, dtype=object), rows["unique_id"]))

@@ -224,6 +224,19 @@ def test_forecasts_of_a_file_are_those_that_are_walked_with(tmp_path: Path) -> N
     table.assign(**{"0.5": math.nan}).to_parquet(tmp_path / "nan.parquet")
     with pytest.raises(BadInputError, match="holds no finite number"):
         read_issued(tmp_path / "nan.parquet", walked)
+    for name, moved in {"early": -HOUR, "between": HOUR / 4, "twice": HOUR}.items():
+        table.assign(ds=table["ds"].where(table.index != 0, table["ds"] + moved)).to_parquet(tmp_path / f"{name}.parquet")
+        with pytest.raises(BadInputError, match=r"expected whole steps of .* from the cutoff on, each once"):
+            read_issued(tmp_path / f"{name}.parquet", walked)
+
+
+def test_a_series_without_forecasts_is_expected_to_stay_as_it_was_last_measured() -> None:
+    walked = scene()
+    one = forecasts(walked).values[:3, :1]
+    moments = [walked.times[0] - HOUR, walked.times[4], walked.times[-1] + 5 * HOUR]
+    other = issued_from(walked, walked.series[:1], moments, one).values[:, 1]
+    for said, known in zip(other, (walked.history[1, -2], walked.demand[1, 3], walked.demand[1, -1]), strict=True):
+        np.testing.assert_array_equal(said, np.float32(known))
 
 
 def test_bad_worlds_are_refused_by_field(tmp_path: Path) -> None:
