@@ -43,6 +43,7 @@ def _page(result: Replay) -> str:
         measured=result.measured,
         clairvoyant=CLAIRVOYANT,
         summary=replay_words(result),
+        frontier=bool(result.frontier),
         chart=draw_frontier(result) if result.frontier else None,
         equal=result.equal_unmet,
         settings={name: f"{family.setting}: {family.usual:g}" for name, family in POLICIES.items()},

@@ -26,11 +26,13 @@ _MOST_UNMET: Final = 0.03
 _LABEL_ROOM: Final = 14.0
 
 
-def draw_frontier(result: Replay) -> Markup:
-    """One `<svg>` element that is styled by the page and readable without it being seen."""
+def draw_frontier(result: Replay) -> Markup | None:
+    """One `<svg>` element that is styled by the page and readable without it being seen; None where every setting misses too much to be shown."""
     base = result.measured[CLAIRVOYANT].cost_usd or 1.0
     shown = {name: [point for point in lower_edge(points) if point.unmet_volume <= _MOST_UNMET] for name, points in result.frontier.items()}
     lines = {name: [_scaled(point, base) for point in points] for name, points in shown.items() if points}
+    if not lines:
+        return None
     shares = [x for line in lines.values() for x, _ in line]
     low, high = _span(shares)
     ticks = value_ticks(min(1.0, min(y for line in lines.values() for _, y in line)), max(y for line in lines.values() for _, y in line))

@@ -119,6 +119,14 @@ def test_stock_outs_are_played_when_asked_for(tmp_path: Path) -> None:
     assert scarce > calm
 
 
+def test_where_everybody_misses_much_the_page_says_so_instead_of_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "world.yaml").write_text("stock_machines: 3\n")
+    run("--input", DEMO, *DAY, "--world", str(tmp_path / "world.yaml"), "--policies", "reactive", "--output", str(tmp_path / "out"))
+    page = (tmp_path / "out" / "replay.html").read_text()
+    assert "<svg" not in page
+    assert "No picture: every policy misses more than 3 % of the demand" in page
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
