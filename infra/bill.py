@@ -31,12 +31,7 @@ def held_hours(ledger: Ledger, *, start: pd.Timestamp, end: pd.Timestamp, region
     Raises:
         BadInputError: when `end` is not after `start`, or one of them is not on the hour.
     """
-    hours = _confirmed(ledger, start, end, region)
-    keys = ["region", "issue_time"]
-    query = select(held_history).where(held_history.c.issue_time < end).order_by(held_history.c.id)
-    rows = _frame(ledger, query, [*keys, *_HELD])
-    summed = rows.groupby([*keys, "service", "resource", "pool", "unit"], as_index=False)[["amount", "usd_per_hour"]].sum()
-    return hours.merge(summed, on=keys)[["region", "ds", "issue_time", *_HELD]]
+    return _held(ledger, _confirmed(ledger, start, end, region))
 
 
 def hourly_bill(ledger: Ledger, plans: pd.DataFrame, *, start: pd.Timestamp, end: pd.Timestamp, region: str | None = None) -> pd.DataFrame:
@@ -52,8 +47,8 @@ def hourly_bill(ledger: Ledger, plans: pd.DataFrame, *, start: pd.Timestamp, end
     Raises:
         BadInputError: as `held_hours`.
     """
-    hours = _confirmed(ledger, start, end, region).drop(columns="issue_time")
-    held = held_hours(ledger, start=start, end=end, region=region).groupby(["region", "ds"], as_index=False)["usd_per_hour"].sum()
+    hours = _confirmed(ledger, start, end, region)
+    held = _held(ledger, hours).groupby(["region", "ds"], as_index=False)["usd_per_hour"].sum()
     bill = hours.merge(held, on=["region", "ds"], how="left").fillna({"usd_per_hour": 0.0}).rename(columns={"usd_per_hour": "held_usd"})
     bill["unchanged_usd"] = bill.groupby("region")["held_usd"].transform("first")
     planned = _in_force(plans).rename(columns={"cost_usd": "plan_usd", "peak_cost_usd": "peak_usd"})
@@ -74,6 +69,15 @@ def _confirmed(ledger: Ledger, start: pd.Timestamp, end: pd.Timestamp, region: s
     )
     found = pd.merge_asof(grid.sort_values("ds"), known.sort_values("issue_time"), left_on="ds", right_on="issue_time", by="region")
     return found.dropna(subset="issue_time").sort_values(["region", "ds"], ignore_index=True)
+
+
+def _held(ledger: Ledger, hours: pd.DataFrame) -> pd.DataFrame:
+    """What the reconciliations that `hours` names confirmed, in each of the hours."""
+    keys, rows = ["region", "issue_time"], held_history.c
+    named = [rows[key].in_(list(hours[key].unique())) for key in keys]
+    confirmed = _frame(ledger, select(held_history).where(*named).order_by(rows.id), [*keys, *_HELD])
+    summed = confirmed.groupby([*keys, "service", "resource", "pool", "unit"], as_index=False)[["amount", "usd_per_hour"]].sum()
+    return hours.merge(summed, on=keys)[["region", "ds", "issue_time", *_HELD]]
 
 
 def _in_force(plans: pd.DataFrame) -> pd.DataFrame:
