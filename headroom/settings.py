@@ -7,12 +7,12 @@ Regions, services and policy are described in `headroom.settings_services`, sour
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Self
+from typing import Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -22,6 +22,7 @@ from headroom.errors import SettingsError
 from headroom.settings_forecasting import Forecasting
 from headroom.settings_services import Cloud, Policy, Region, RegionName, Service, ServiceName, Strict
 from headroom.settings_sources import EventSource, MetricSource
+from headroom.strict_yaml import read_yaml
 from headroom.vocabulary import SeriesId
 
 __all__ = ["Settings", "load_settings", "parse_settings"]
@@ -96,7 +97,7 @@ def load_settings(path: Path) -> Settings:
 def parse_settings(text: str, name: str = "capacity.yaml") -> Settings:
     """Like `load_settings`, from text; `name` stands for the file in messages."""
     try:
-        raw = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a safe loader that also refuses doubled keys
+        raw = read_yaml(text)
     except yaml.YAMLError as error:
         raise SettingsError(f"{name}: not valid YAML: {error}") from error
     if not isinstance(raw, dict):
@@ -106,17 +107,6 @@ def parse_settings(text: str, name: str = "capacity.yaml") -> Settings:
     except ValidationError as error:
         lines = [f"{name}: {line}" for problem in error.errors() for line in _lines(problem)]
         raise SettingsError("\n".join(lines)) from error
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML takes the last of two equal keys in silence, which would lose a service or a region."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge")]
-        for name, count in Counter(names).items():
-            if count > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} is given twice; keep one of them", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 def _doubles(key: str, names: Sequence[str]) -> list[str]:

@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 
 from headroom.errors import BadInputError
 from headroom.settings_services import NotNegative, Positive, Share, Strict
+from headroom.strict_yaml import read_yaml
 from infra.prices import list_prices
 
 __all__ = ["Terms", "World", "read_world", "terms_of"]
@@ -112,9 +113,9 @@ def read_world(path: Path | None) -> World:
     if not path.is_file():
         raise BadInputError(f"--world {path}: there is no such file; leave it out for the default world")
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        told = read_yaml(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
-        raise BadInputError(f"--world {path}: not YAML: {error}") from error
+        raise BadInputError(f"--world {path}: not valid YAML: {error}") from error
     if not isinstance(told, dict):
         raise BadInputError(f"--world {path}: expected a mapping of settings, for example boot_minutes: 5")
     try:

@@ -245,7 +245,8 @@ def test_bad_worlds_are_refused_by_field(tmp_path: Path) -> None:
         "boots: 3": "boots",
         "no_stock_cold: 1.5": "no_stock_cold",
         "- 1": "expected a mapping",
-        "a: [": "not YAML",
+        "a: [": "not valid YAML",
+        "boot_minutes: 5\nboot_minutes: 50": "key 'boot_minutes' is given twice",
     }
     for text, words in bad.items():
         path = tmp_path / "world.yaml"
