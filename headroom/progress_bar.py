@@ -17,7 +17,7 @@ _SECONDS_BETWEEN_LINES: Final = 10.0
 
 
 class ProgressBar:
-    """A `models.progress.Progress` for people; use it as a context manager."""
+    """A `headroom.progress.Progress` for people; use it as a context manager."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console

@@ -16,6 +16,7 @@ from typing import Final
 import pandas as pd
 
 from headroom.errors import BadInputError
+from headroom.progress import Progress, SilentProgress
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.anomaly_doubt import DOUBTED, believed
 from models.backtest import split_windows
@@ -27,7 +28,6 @@ from models.engine_workers import Rows, out_of_fold
 from models.ensemble import blend, ensemble_weights
 from models.hourly_grid import recent, unservable
 from models.long_frame import LongFrame
-from models.progress import Progress, SilentProgress
 from models.rhythm import HOURLY, hours_ahead
 from models.trial import may_win, sampled, trial_windows
 from models.visible_events import events_known_at

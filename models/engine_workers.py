@@ -12,9 +12,9 @@ from typing import Final
 
 import pandas as pd
 
+from headroom.progress import Progress
 from models.backtest import OOF_COLUMNS, backtest
 from models.engine_clock import EngineClock
-from models.progress import Progress
 
 __all__ = ["Rows", "out_of_fold"]
 

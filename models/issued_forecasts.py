@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from headroom.errors import BadInputError
+from headroom.progress import Progress, SilentProgress
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.anomaly_doubt import DOUBTED, believed
 from models.backtest import split_windows
@@ -32,7 +33,6 @@ from models.ensemble import blend, ensemble_weights
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import recent, unservable
 from models.long_frame import LongFrame
-from models.progress import Progress, SilentProgress
 from models.rhythm import Rhythm, hours_ahead
 from models.short_lead import correct_short_leads
 from models.visible_events import events_known_at

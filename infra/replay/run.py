@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from headroom.errors import BadInputError
+from headroom.progress import Progress
 from infra.replay.clairvoyant import foresee
 from infra.replay.forecasts import Issued
 from infra.replay.frontier import Point, gap_closed
 from infra.replay.metrics import Measured, Outcome, measure, outcome_of
 from infra.replay.policies import CLAIRVOYANT, POLICIES, chosen_policies, needs_forecasts
 from infra.replay.scene import Array, Scene
-from infra.replay.walk import Listener, Track, walk
+from infra.replay.walk import Track, walk
 from infra.replay.world import Terms
 
 __all__ = ["Replay", "replay", "stock_outs"]
@@ -55,7 +56,7 @@ def replay(
     *,
     frontier: bool = True,
     stock_out: npt.NDArray[np.bool_] | None = None,
-    listener: Listener | None = None,
+    listener: Progress | None = None,
 ) -> Replay:
     """Walk the clock with every policy of `names` (default all) and the clairvoyant plan.
 

@@ -10,30 +10,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from headroom.progress import Progress, SilentProgress
 from infra.replay.accounting import settle
 from infra.replay.forecasts import Issued, shortage
 from infra.replay.scene import Array, Scene
 from infra.replay.world import Terms
 
-__all__ = ["Decision", "Known", "Listener", "Outlook", "ReplayPolicy", "Silent", "Track", "walk", "within"]
-
-
-class Listener(Protocol):
-    """Hears how far a walk is; see `models.progress.Progress`."""
-
-    def start(self, total: int, what: str) -> None: ...
-
-    def advance(self, steps: int = 1, what: str = "") -> None: ...
-
-
-class Silent:
-    """Says nothing."""
-
-    def start(self, total: int, what: str) -> None:
-        """Nothing is said."""
-
-    def advance(self, steps: int = 1, what: str = "") -> None:
-        """Nothing is said."""
+__all__ = ["Decision", "Known", "Outlook", "ReplayPolicy", "Track", "walk", "within"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +120,7 @@ def walk(
     states: Array,
     held: Array,
     stock_out: npt.NDArray[np.bool_] | None = None,
-    listener: Listener | None = None,
+    listener: Progress | None = None,
 ) -> dict[str, Track]:
     """What every policy held at every step.
 
@@ -148,7 +131,7 @@ def walk(
         held: shape (S,), hot machines at the start.
         stock_out: shape (S, T); None without any.
     """
-    told = listener or Silent()
+    told = listener or SilentProgress()
     count, steps = scene.demand.shape
     told.start(steps, "replay")
     every = np.concatenate([scene.history, scene.demand], axis=1)

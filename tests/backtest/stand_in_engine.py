@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from headroom.progress import Progress, SilentProgress
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from models.long_frame import LongFrame
-from models.progress import Progress, SilentProgress
 
 __all__ = ["BacktestResult", "ForecastResult", "backtest_frame", "forecast_frame"]
 
