@@ -48,15 +48,12 @@ class Issued:
         return left.astype(float) if left.shape[1] else None
 
 
-def issued_from(
-    scene: Scene, series: Sequence[str], issue_times: Sequence[pd.Timestamp], values: npt.NDArray[np.float32], size: Array | None = None
-) -> Issued:
+def issued_from(scene: Scene, series: Sequence[str], issue_times: Sequence[pd.Timestamp], values: npt.NDArray[np.float32]) -> Issued:
     """Forecasts in units of y, brought to the machines of the scene; a series that was not forecast gets its last value, as sure as can be.
 
     Raises:
         BadInputError: when an issue time is off the grid of the scene.
     """
-    size = scene.size if size is None else size
     offsets = np.array([(moment - scene.times[0]) / scene.step for moment in issue_times])
     at = np.round(offsets).astype(np.int64)
     if len(at) and np.abs(offsets - at).max() > 1e-9:
@@ -64,7 +61,7 @@ def issued_from(
     order = np.argsort(at, kind="stable")
     places = {name: number for number, name in enumerate(series)}
     known = np.array([places.get(name, -1) for name in scene.series])
-    taken = values[order][:, np.maximum(known, 0)] / size[None, :, None, None].astype(np.float32)
+    taken = values[order][:, np.maximum(known, 0)] / scene.size[None, :, None, None].astype(np.float32)
     taken[:, known < 0] = np.nan
     taken = np.maximum.accumulate(np.maximum(taken, 0.0), axis=3)
     every = scene.before(len(scene.times))

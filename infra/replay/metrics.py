@@ -22,7 +22,6 @@ class Outcome:
 
     track: Track
     step: Step
-    starts: Array
     stops: Array
 
 
@@ -74,7 +73,7 @@ def outcome_of(scene: Scene, terms: Terms, track: Track, held: Array, stock_out:
     """Settle every step of what was held."""
     out = None if stock_out is None else stock_out.astype(float)
     changes = np.diff(np.concatenate([held[:, None], track.hot], axis=1), axis=1)
-    return Outcome(track, settle(scene.demand, track.hot, track.warm, terms, out), track.booted, np.maximum(-changes, 0.0))
+    return Outcome(track, settle(scene.demand, track.hot, track.warm, terms, out), np.maximum(-changes, 0.0))
 
 
 def measure(scene: Scene, terms: Terms, outcome: Outcome, clairvoyant: Outcome | None = None) -> Measured:
@@ -104,7 +103,7 @@ def measure(scene: Scene, terms: Terms, outcome: Outcome, clairvoyant: Outcome |
         over_accuracy=float(100 * (np.maximum(hot - needed, 0.0) / base).mean()),
         under_timeshare=float(100 * (hot < needed).mean()),
         over_timeshare=float(100 * (hot > needed).mean()),
-        starts=int(outcome.starts.sum()),
+        starts=int(outcome.track.booted.sum()),
         stops=int(outcome.stops.sum()),
         worst={
             "unique_id": scene.series[who],

@@ -84,7 +84,7 @@ def steps_frame(result: Replay) -> pd.DataFrame:
             "resumed": step.resumed,
             "bought": step.bought,
             "unmet": step.unmet,
-            "starts": outcome.starts,
+            "starts": outcome.track.booted,
             "stops": outcome.stops,
             "cost_usd": step.cost + outcome.track.booted * result.terms.start,
         }

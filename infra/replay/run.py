@@ -17,7 +17,7 @@ from infra.replay.frontier import Point, gap_closed
 from infra.replay.metrics import Measured, Outcome, measure, outcome_of
 from infra.replay.policies import CLAIRVOYANT, POLICIES, chosen_policies, needs_forecasts
 from infra.replay.scene import Array, Scene
-from infra.replay.walk import Track, walk
+from infra.replay.walk import walk
 from infra.replay.world import Terms
 
 __all__ = ["Replay", "replay", "stock_outs"]
@@ -75,20 +75,10 @@ def replay(
     states, held = _states(scene, forecasts), np.maximum(np.ceil(scene.history[:, -1] - 1e-9), terms.minimum)
     settings = {name: (POLICIES[name].settings if frontier else (POLICIES[name].usual,)) for name in chosen}
     runs = {(name, setting): POLICIES[name].make(setting, terms) for name in chosen for setting in {*settings[name], POLICIES[name].usual}}
-    keys = {f"{name} {setting:g}": (name, setting) for name, setting in runs}
-    tracks = walk(
-        scene,
-        terms,
-        forecasts,
-        {key: runs[pair] for key, pair in keys.items()},
-        states=states,
-        held=held,
-        stock_out=stock_out,
-        listener=listener,
-    )
-    all_outcomes = {keys[key]: outcome_of(scene, terms, track, held, stock_out) for key, track in tracks.items()}
+    tracks = walk(scene, terms, forecasts, runs, states=states, held=held, stock_out=stock_out, listener=listener)
     for times in POLICIES["optimal"].settings if frontier else (1.0,):
-        all_outcomes[CLAIRVOYANT, times] = outcome_of(scene, terms, _foreseen(scene, terms, states, held, times), held, stock_out)
+        tracks[CLAIRVOYANT, times] = foresee(scene, terms, states=states, held=held, times=times)
+    all_outcomes = {key: outcome_of(scene, terms, track, held, stock_out) for key, track in tracks.items()}
     best = all_outcomes[CLAIRVOYANT, 1.0]
     outcomes = {name: all_outcomes[name, POLICIES[name].usual] for name in chosen} | {CLAIRVOYANT: best}
     measured = {name: measure(scene, terms, outcome, best) for name, outcome in outcomes.items()}
@@ -119,10 +109,6 @@ def _check_limits(scene: Scene, terms: Terms) -> None:
         raise BadInputError(
             f"budget_usd_per_day {terms.budget:g}: minimum_machines of all series cost {needed:.2f} a day; raise it, or lower the minimum"
         )
-
-
-def _foreseen(scene: Scene, terms: Terms, states: Array, held: Array, times: float) -> Track:
-    return foresee(scene, terms, states=states, held=held, times=times)
 
 
 def _states(scene: Scene, forecasts: Issued | None) -> Array:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from infra.replay.world import Terms
 
 __all__ = ["Decision", "Known", "Outlook", "ReplayPolicy", "Track", "walk", "within"]
 
+Key = TypeVar("Key", bound=Hashable)
+
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
@@ -25,12 +27,10 @@ class Outlook:
 
     Attributes:
         quantiles: shape (S, n, Q), machines.
-        issued: which forecast it is, counted from 0.
         states: shape (N,), machine counts that a plan may choose from.
     """
 
     quantiles: Array
-    issued: int
     states: Array
 
     @cached_property
@@ -115,14 +115,14 @@ def walk(
     scene: Scene,
     terms: Terms,
     forecasts: Issued | None,
-    policies: Mapping[str, ReplayPolicy],
+    policies: Mapping[Key, ReplayPolicy],
     *,
     states: Array,
     held: Array,
     stock_out: npt.NDArray[np.bool_] | None = None,
     listener: Progress | None = None,
-) -> dict[str, Track]:
-    """What every policy held at every step.
+) -> dict[Key, Track]:
+    """What every policy held at every step, by the key it was handed in with.
 
     Machines that were resumed or bought in a step run on into the next, where the policy may keep them. In a stock-out no order is filled.
 
@@ -134,16 +134,16 @@ def walk(
     told = listener or SilentProgress()
     count, steps = scene.demand.shape
     told.start(steps, "replay")
-    every = np.concatenate([scene.history, scene.demand], axis=1)
+    every = scene.before(steps)
     past = scene.history.shape[1]
-    running = {name: _begin(count, steps, held, terms) for name in policies}
+    running = {key: _begin(count, steps, held, terms) for key in policies}
     for at in range(steps):
         outlook = _outlook(forecasts, at, states)
         out = None if stock_out is None else stock_out[:, at].astype(float)
-        for name, policy in policies.items():
-            _step(policy, running[name], _Moment(at, scene.day, every[:, : past + at], outlook, scene.demand[:, at], out), terms)
+        for key, policy in policies.items():
+            _step(policy, running[key], _Moment(at, scene.day, every[:, : past + at], outlook, scene.demand[:, at], out), terms)
         told.advance(1)
-    return {name: state.track for name, state in running.items()}
+    return {key: state.track for key, state in running.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,9 +164,7 @@ def _begin(count: int, steps: int, held: Array, terms: Terms) -> _State:
 
 def _outlook(forecasts: Issued | None, at: int, states: Array) -> Outlook | None:
     quantiles = None if forecasts is None else forecasts.newest(at)
-    if forecasts is None or quantiles is None:
-        return None
-    return Outlook(quantiles, int(np.searchsorted(forecasts.at, at, side="right")) - 1, states)
+    return None if quantiles is None else Outlook(quantiles, states)
 
 
 def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) -> None:

@@ -29,7 +29,7 @@ STATES = np.arange(40.0)
 def known(past: np.ndarray, quantiles: np.ndarray | None = None, terms: Terms | None = None, at: int = 0, day: int = 24) -> Known:
     rules = terms or terms_of(World(), HOUR)
     count = len(past)
-    outlook = None if quantiles is None else Outlook(quantiles, 0, STATES)
+    outlook = None if quantiles is None else Outlook(quantiles, STATES)
     return Known(at, day, past, outlook, np.full(count, 39.0), np.zeros(count), np.zeros((rules.lead, count)), rules)
 
 

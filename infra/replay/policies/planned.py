@@ -1,4 +1,4 @@
-"""What follows the forecast: the optimal plan, each step's critical quantile, the tiered rule; and the plan that is told the truth."""
+"""What follows the forecast: the optimal plan, each step's critical quantile, and the tiered rule."""
 
 from __future__ import annotations
 
