@@ -47,7 +47,7 @@ def problem_of(
         option_name=["machine"] * count,
         option_size=np.ones((count, 1)),
         hot_price=np.full((count, steps), terms.hot),
-        warm_price=np.full((count, steps), terms.warm if terms.warm_loss < 1 else np.inf),
+        warm_price=np.full((count, steps), terms.warm if terms.standby and terms.warm_loss < 1 else np.inf),
         cold_use_price=np.full((count, steps), terms.cold if terms.cold_loss < 1 else np.inf),
         warm_loss=np.full(count, terms.warm_loss),
         cold_loss=np.full(count, terms.cold_loss),

@@ -29,7 +29,9 @@ Counts = npt.NDArray[np.int64]
 
 
 def warm_cover(short: Array, states: Array, terms: Terms, times: float = 1.0) -> Counts:
-    """Shape (S, n): place in `states` of the count up to which hot and warm together are worth it."""
+    """Shape (S, n): place in `states` of the count up to which hot and warm together are worth it; 0 where nothing can stand by."""
+    if not terms.standby:
+        return np.zeros(short.shape[:2], dtype=np.int64)
     gain = -np.diff(short, axis=2) / np.diff(states)
     return np.asarray((gain * (_cold_use(terms, times) - _warm_use(terms, times)) > terms.warm).sum(axis=2))
 

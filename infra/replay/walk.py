@@ -71,8 +71,8 @@ class Decision:
     Attributes:
         keep: hot in this step; what is there beyond it is suspended while `warm` asks for it, and released.
         ahead: hot in the step that an order of now reaches.
-        warm: standby at most in this step; None: none.
-        warm_ahead: standby in the step that an order of now reaches; None: none.
+        warm: standby at most in this step; None: none, which is also what a world without standby makes of it.
+        warm_ahead: standby in the step that an order of now reaches; the same.
     """
 
     keep: Array
@@ -178,12 +178,12 @@ def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) ->
     decision = policy.decide(known)
     hot = within(np.minimum(available, np.maximum(decision.keep, terms.minimum)), terms.stock)
     zero = np.zeros_like(hot)
-    warm = np.minimum(standby + (available - hot), zero if decision.warm is None else decision.warm)
+    wanted, wanted_ahead = ((told if told is not None and terms.standby else zero) for told in (decision.warm, decision.warm_ahead))
+    warm = np.minimum(standby + (available - hot), wanted)
     warm = within(warm, terms.stock - hot.sum())
     arriving[-1] = np.maximum(np.maximum(decision.ahead, terms.minimum) - hot - arriving.sum(axis=0), 0.0)
     arriving[-1] = within(arriving[-1], terms.stock - hot.sum() - warm.sum() - arriving[:-1].sum() - warm_arriving.sum())
-    wanted = zero if decision.warm_ahead is None else decision.warm_ahead
-    warm_arriving[-1] = np.maximum(wanted - warm - warm_arriving.sum(axis=0), 0.0)
+    warm_arriving[-1] = np.maximum(wanted_ahead - warm - warm_arriving.sum(axis=0), 0.0)
     warm_arriving[-1] = within(warm_arriving[-1], terms.stock - hot.sum() - warm.sum() - arriving.sum() - warm_arriving[:-1].sum())
     used = settle(moment.demand, hot, warm, terms, moment.stock_out)
     resumed = np.ceil(used.resumed - 1e-9)

@@ -73,6 +73,7 @@ class Terms:
         warm_lead: the same for a standby machine, which must have booted once.
         hot, warm, cold: USD per machine and hour; warm while suspended, a resumed machine costs `hot` beside.
         start: USD per machine that is booted.
+        standby: whether machines can be held suspended.
         warm_loss, cold_loss: share of a step's work that is lost when a machine is resumed or bought in it.
         value: USD per machine-hour of demand that is not served.
         minimum: machines hot, per series.
@@ -88,6 +89,7 @@ class Terms:
     warm: float
     cold: float
     start: float
+    standby: bool
     warm_loss: float
     cold_loss: float
     value: float
@@ -140,7 +142,7 @@ def terms_of(world: World, step: pd.Timedelta) -> Terms:
     warm = prices.warm_usd_per_hour(world.machine_type, world.region) if listed is None else listed
     start = hot * world.boot_minutes / 60 if world.start_usd is None else world.start_usd
     cold_loss = _lost(world.boot_minutes / minutes, world.no_stock_cold) if world.cold else 1.0
-    warm_loss = _lost(world.resume_minutes / minutes, world.no_stock_warm) if world.warm else cold_loss
+    warm_loss = _lost(world.resume_minutes / minutes, world.no_stock_warm)
     return Terms(
         step_hours=minutes / 60,
         lead=max(1, math.ceil(world.boot_minutes / minutes)),
@@ -149,6 +151,7 @@ def terms_of(world: World, step: pd.Timedelta) -> Terms:
         warm=warm,
         cold=world.cold_usd_per_hour or hot,
         start=start,
+        standby=world.warm,
         warm_loss=min(warm_loss, cold_loss),
         cold_loss=cold_loss,
         value=world.value_usd_per_machine_hour or _VALUE_TIMES * hot,

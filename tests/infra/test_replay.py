@@ -133,6 +133,17 @@ def test_a_shared_stock_is_never_exceeded(stock: float) -> None:
         assert used.max() <= max(stock, used[0]) + 1e-6, name
 
 
+@pytest.mark.parametrize("stock", [None, 30])
+def test_where_machines_cannot_be_suspended_nobody_holds_or_pays_for_standby(stock: int | None) -> None:
+    # Bought machines are dear enough here that standby would be worth it.
+    world = World(machines_at_peak=12, warm=False, cold_usd_per_hour=2.0, stock_machines=stock)
+    walked = scene(world=world)
+    done = replay(walked, terms_of(world, HOUR), forecasts(walked), ("optimal", "tiered"), frontier=False)
+    for name, outcome in done.outcomes.items():
+        assert not outcome.track.warm.any(), name
+        assert not outcome.step.resumed.any(), name
+
+
 def test_a_budget_binds_the_plans_that_know_it() -> None:
     walked = scene()
     short = replace(walked, demand=walked.demand[:, :24], times=walked.times[:24])
