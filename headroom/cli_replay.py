@@ -40,7 +40,7 @@ def replay(
     start: Annotated[
         str | None, typer.Option("--from", help="First step, UTC, for example 2026-06-01T00:00. Default: 7 days before the end.")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="First step that is not replayed. Default: the end of the input.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="First step that is not replayed. Default: the end of most series.")] = None,
     step: Annotated[
         str | None, typer.Option(help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")
     ] = None,
@@ -85,6 +85,8 @@ def replay(
     _say(console, source, series)
     first, last = _times(series, start, end)
     scene, terms = scene_of(series.rows, series.step, first, last, rules), terms_of(rules, series.step)
+    for name, why in scene.left_out.items():
+        console.print(f"  {name} is left out: {why} from {first} to {last}", style="yellow", highlight=False, soft_wrap=True)
     with ProgressBar(console) as progress:
         issued = _issued(series, scene, forecasts, events, issue_every, seed, progress) if needs_forecasts(chosen) else None
         out = random_stock_outs(scene, stock_outs, rules.stock_out_hours, rules.stock_out_seed) if stock_outs else None
@@ -115,7 +117,9 @@ def _times(series: LongFrame, start: str | None, end: str | None) -> tuple[pd.Ti
     """First step, and first step that is not replayed; UTC without a zone, on the grid of the input."""
     import pandas as pd
 
-    first, over = series.rows["ds"].min(), series.rows["ds"].max() + series.step
+    first = series.rows["ds"].min()
+    ends = series.rows.groupby("unique_id")["ds"].max().sort_values()
+    over = ends.iloc[(len(ends) - 1) // 2] + series.step
     last = _time("--to", end) if end else over
     begin = _time("--from", start) if start else max(first + series.step, last - pd.Timedelta(days=7))
     begin, last = (first + -(-(moment - first) // series.step) * series.step for moment in (begin, last))

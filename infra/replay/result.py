@@ -59,6 +59,7 @@ def frontier_facts(result: Replay) -> dict[str, Any]:
         "to": (scene.times[-1] + scene.step).isoformat(),
         "step_minutes": scene.step / pd.Timedelta(minutes=1),
         "series": len(scene.series),
+        "left_out": dict(scene.left_out),
         "terms": terms,
         "equal_unmet": result.equal_unmet,
         "frontier": {name: [asdict(point) for point in points] for name, points in result.frontier.items()},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,9 @@ from infra.replay.world import World
 __all__ = ["Array", "Scene", "scene_of"]
 
 Array = npt.NDArray[np.float64]
+
+# Of the replayed steps of a series at least this share was measured: what repeats its last measurement for longer is nobody's demand.
+_MEASURED: Final = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +32,7 @@ class Scene:
         history: shape (S, H), machines, the steps before the first replayed one.
         demand: shape (S, T), machines.
         size: shape (S,), units of y per machine.
+        left_out: series of the input that are not replayed, and why.
     """
 
     series: list[str]
@@ -35,6 +41,7 @@ class Scene:
     history: Array
     demand: Array
     size: Array
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def before(self, at: int) -> Array:
         """Shape (S, H + at): everything measured before the step `at`."""
@@ -49,29 +56,40 @@ class Scene:
 def scene_of(rows: pd.DataFrame, step: pd.Timedelta, start: pd.Timestamp, end: pd.Timestamp, world: World) -> Scene:
     """The steps from `start` up to `end` (not included), and all before; a step that was not measured repeats the one before.
 
+    A series that was never measured before the start, or in less than half of the replayed steps, is left out.
+
     Args:
         rows: `unique_id, ds, y` on a grid of `step`, UTC without a zone.
 
     Raises:
-        BadInputError: a negative y, no step between start and end, a series without history before the start, or a size of a machine that is
-            missing for a series.
+        BadInputError: a negative y, no step between start and end, no series that can be replayed, or a size of a machine that is missing for
+            a series.
     """
     _check(rows, step, start, end)
     first = rows["ds"].min()
     grid = pd.date_range(start - ((start - first) // step) * step, end - pd.Timedelta(microseconds=1), freq=step, unit="us")
     wide = rows.set_index(["unique_id", "ds"])["y"].unstack("ds")  # noqa: PD010 - every pair is there once
     wide = wide.reindex(columns=grid).sort_index()
-    values = wide.ffill(axis=1).to_numpy(dtype=float)
     past = int((grid < start).sum())
-    unknown = np.isnan(values[:, :past]).all(axis=1)
-    if unknown.any():
-        name = wide.index[int(unknown.argmax())]
-        raise BadInputError(f"series {name!r} has no measurement before {start}; choose a later --from, or leave the series out")
-    values = np.nan_to_num(values, nan=0.0)
+    left_out = _left_out(wide, past)
+    if len(left_out) == len(wide):
+        name, why = next(iter(left_out.items()))
+        raise BadInputError(f"no series can be replayed from {start} to {end}: {name!r} has {why}; choose other times with --from and --to")
+    wide = wide.drop(index=list(left_out))
+    values = np.nan_to_num(wide.ffill(axis=1).to_numpy(dtype=float), nan=0.0)
     series = [str(name) for name in wide.index]
     size = _sizes(world, series, values[:, :past])
     values = values / size[:, None]
-    return Scene(series, grid[past:], step, values[:, :past], values[:, past:], size)
+    return Scene(series, grid[past:], step, values[:, :past], values[:, past:], size, left_out)
+
+
+def _left_out(wide: pd.DataFrame, past: int) -> dict[str, str]:
+    """Series that cannot be replayed, and why; `past` columns lie before the start."""
+    there = wide.notna().to_numpy()
+    unknown, share = ~there[:, :past].any(axis=1), there[:, past:].mean(axis=1)
+    why = np.where(unknown, "no measurement before the start", [f"measurements in {part:.0%} of the steps" for part in share])
+    bad = unknown | (share < _MEASURED)
+    return dict(zip(wide.index[bad].astype(str), why[bad].tolist(), strict=True))
 
 
 def _check(rows: pd.DataFrame, step: pd.Timedelta, start: pd.Timestamp, end: pd.Timestamp) -> None:

@@ -283,11 +283,24 @@ def test_bad_demand_is_refused_by_series() -> None:
     shifted = table.assign(ds=table["ds"] + pd.Timedelta(minutes=20) * (table["unique_id"] == "b/web/cpu"))
     with pytest.raises(BadInputError, match=r"b/web/cpu.*not whole steps"):
         scene_of(shifted, HOUR, BEGIN, end, world)
-    late = table[(table["unique_id"] != "b/web/cpu") | (table["ds"] >= BEGIN)]
-    with pytest.raises(BadInputError, match=r"b/web/cpu.*no measurement before"):
-        scene_of(late, HOUR, BEGIN, end, world)
+    with pytest.raises(BadInputError, match=r"no series can be replayed.*no measurement before"):
+        scene_of(table[table["ds"] >= BEGIN], HOUR, BEGIN, end, world)
     with pytest.raises(BadInputError, match=r"units_per_machine.*b/web/cpu"):
         scene_of(table, HOUR, BEGIN, end, World(units_per_machine={"a/web/cpu": 3.0}))
+
+
+def test_a_series_that_begins_late_or_ends_early_is_left_out_by_name() -> None:
+    table, end = rows(), BEGIN + pd.Timedelta(days=DAYS)
+    other = table["unique_id"] != "b/web/cpu"
+    whole = scene_of(table, HOUR, BEGIN, end, World())
+    for kept, why in (
+        (table["ds"] >= BEGIN, "no measurement before the start"),
+        (table["ds"] < BEGIN + pd.Timedelta(days=1), "measurements in 33% of the steps"),
+    ):
+        walked = scene_of(table[other | kept], HOUR, BEGIN, end, World())
+        assert walked.left_out == {"b/web/cpu": why}
+        assert walked.series == ["a/web/cpu"]
+        np.testing.assert_array_equal(walked.demand, whole.demand[:1])
 
 
 def test_unknown_policies_and_missing_forecasts_are_refused(hourly: Terms) -> None:
