@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from headroom.demand import hourly_demand
 from headroom.errors import BadInputError
 from headroom.runtime import Runtime
 from headroom.schemas import content_digest
@@ -60,13 +61,15 @@ def make_plan(opened: Runtime, *, issue_time: pd.Timestamp, regions: Sequence[st
     from infra.budget import approval_needed, plan_usd_per_day
     from infra.forecast_check import chosen_regions, unplanned_services
     from infra.ledger import Ledger
+    from infra.measured_need import measured_since
     from infra.planner import plan_capacity
 
     settings = opened.settings
     forecasts = _newest_forecast(opened, issue_time)
     ledger = Ledger.open(opened.home.database_url)
     boosts = boosts_of(ledger, issue_time)
-    plan = plan_capacity(settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts)
+    measured = hourly_demand(opened.lake, settings, start=measured_since(settings, issue_time), end=issue_time, as_of=issue_time)
+    plan = plan_capacity(settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts, measured=measured)
     chosen = sorted(plan["region"].unique())
     opened.lake.replace("plans", plan, start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": chosen})
     held = ledger.held()

@@ -31,7 +31,7 @@ RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a
 ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?(:[a-z0-9-]{1,20})?$")]
 Forecastable = Literal["cpu", "memory", "storage", "bandwidth", "requests"]
 Criticality = Literal["low", "medium", "high"]
-PolicyName = Literal["tiered", "newsvendor", "static", "optimal"]
+PolicyName = Literal["tiered", "newsvendor", "reactive", "static", "optimal"]
 
 
 class Strict(BaseModel):
@@ -144,7 +144,8 @@ class Policy(Strict):
 
     name: PolicyName = Field(
         default="tiered",
-        description="tiered: by confidence; newsvendor: each hour's best quantile; static: the peak; optimal: one linear program",
+        description="tiered: by confidence; newsvendor: each hour's best quantile; reactive: what was measured; static: the peak; "
+        "optimal: one linear program",
     )
     tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.15, description="confidence is the chance that demand is within this share of the median"
@@ -162,6 +163,9 @@ class Policy(Strict):
     fairness: Literal["bids", "dominant", "proportional"] = Field(
         default="bids",
         description="for optimal, where a quota or the budget is too small for all: by value alone, or fair shares above the floors",
+    )
+    stabilisation_hours: Annotated[int, Field(ge=1, le=24)] = Field(
+        default=1, description="for reactive: it scales in only to the most measured in as many hours"
     )
     flaps_per_day: Positive | None = Field(
         default=None, description="for optimal: starts plus stops of a service in a region per day, at most"

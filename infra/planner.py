@@ -15,7 +15,8 @@ from infra.budget import dearest_day_usd, fit_budget
 from infra.capacity_need import INSTANCES, LINE, capacity_need
 from infra.forecast_check import chosen_regions, usable_forecast
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
-from infra.policies import OPTIMAL, check_policy, open_policy
+from infra.measured_need import with_measured
+from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
 from infra.unit_prices import unit_prices
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def plan_capacity(
     policy: str | None = None,
     regions: Sequence[str] | None = None,
     boosts: Sequence[Boost] = (),
+    measured: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The plan for the forecast hours from `issue_time` on, in the `plans` schema. Pure: the same inputs give the same plan.
 
@@ -61,6 +63,7 @@ def plan_capacity(
         policy: name; default the settings'.
         regions: default all.
         boosts: those that count at the issue time (`infra.boosts.boosts_of`).
+        measured: `unique_id, ds, y` of the hours from `measured_since` on, as known at the issue time, for `reactive`.
 
     Raises:
         BadInputError: for a bad forecast, an unknown policy, region or machine type, a missing price, or a budget
@@ -69,7 +72,7 @@ def plan_capacity(
     rows = usable_forecast(settings, forecasts, issue_time=issue_time, regions=chosen_regions(settings, regions))
     names = {name: check_policy(policy or service.policy or settings.policy.name) for name, service in settings.services.items()}
     of_row = rows["service"].map(names)
-    by_hour = [_by_hour(settings, rows[of_row == name], name, boosts) for name in sorted(set(of_row) - {OPTIMAL})]
+    by_hour = [_by_hour(settings, rows[of_row == name], name, issue_time, boosts, measured) for name in sorted(set(of_row) - {OPTIMAL})]
     plan = fit_budget(settings, pd.concat(by_hour, ignore_index=True), issue_time=issue_time) if by_hour else pd.DataFrame()
     together = rows[of_row == OPTIMAL]
     if not together.empty:
@@ -92,15 +95,20 @@ def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timest
     return plan[list(TABLES["plans"].columns)]
 
 
-def _by_hour(settings: Settings, rows: pd.DataFrame, name: str, boosts: Sequence[Boost]) -> pd.DataFrame:
+def _by_hour(
+    settings: Settings, rows: pd.DataFrame, name: str, issue_time: pd.Timestamp, boosts: Sequence[Boost], measured: pd.DataFrame | None
+) -> pd.DataFrame:
     """Priced lines of the services whose policy decides hour by hour, before the budget."""
     split = open_policy(name, settings.policy)
     chosen = rows["service"].map({service: split.quantile(asked) for service, asked in settings.services.items()})
-    chosen = chosen.where(_boosted(rows, boosts) == "", QUANTILES[-1])
-    need = capacity_need(settings, rows, quantile=chosen.where(rows["resource"] != "storage", settings.policy.quantile))
+    chosen = chosen.where(_boosted(rows, boosts) == "", QUANTILES[-1]).where(rows["resource"] != "storage", settings.policy.quantile)
+    need = capacity_need(settings, rows, quantile=chosen)
+    if name == REACTIVE:
+        need = with_measured(settings, need, rows, measured, quantile=chosen, issue_time=issue_time)
     pools = split.split(need)
     boosted = _boosted(need, boosts)
-    pools = pools.where(boosted == "", pools.assign(hot=need["needed"], warm=0.0, cold=0.0, why="all hot"))
+    most = pools["hot"].clip(lower=need["needed"])  # static and reactive may hold more already
+    pools = pools.where(boosted == "", pools.assign(hot=most, warm=0.0, cold=0.0, why="all hot"))
     plan = need.assign(policy=name, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + boosted + _what(need))
     return _priced(settings, _unreservable_is_cold(settings, _held_ahead(settings, plan)))
 

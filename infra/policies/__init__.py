@@ -10,13 +10,16 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.settings_services import Policy, Service
 from infra.policies.newsvendor import NewsvendorPolicy
+from infra.policies.reactive import ReactivePolicy
 from infra.policies.static import StaticPolicy
 from infra.policies.tiered import TieredPolicy
 
-__all__ = ["OPTIMAL", "POLICIES", "PoolPolicy", "check_policy", "open_policy"]
+__all__ = ["OPTIMAL", "POLICIES", "REACTIVE", "PoolPolicy", "check_policy", "open_policy"]
 
 # Plans all its services and hours together (`infra.policies.optimal`); the others decide hour by hour.
 OPTIMAL: Final = "optimal"
+# Follows what was measured: its need is one of `infra.measured_need.with_measured`.
+REACTIVE: Final = "reactive"
 
 
 class PoolPolicy(Protocol):
@@ -38,6 +41,7 @@ class PoolPolicy(Protocol):
 POLICIES: Final[dict[str, Callable[[Policy], PoolPolicy]]] = {
     "tiered": TieredPolicy,
     "newsvendor": NewsvendorPolicy,
+    REACTIVE: ReactivePolicy,
     "static": StaticPolicy,
 }
 

@@ -114,7 +114,7 @@ def test_what_cannot_be_reserved_stays_cold() -> None:
 
 def test_an_unknown_policy_is_refused_with_the_names_there_are() -> None:
     settings = _settings()
-    with pytest.raises(BadInputError, match="no policy 'best'; there is: tiered, newsvendor, static, optimal"):
+    with pytest.raises(BadInputError, match="no policy 'best'; there is: tiered, newsvendor, reactive, static, optimal"):
         plan_capacity(settings, forecasts(settings), issue_time=ISSUE, policy="best")
 
 
