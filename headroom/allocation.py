@@ -10,6 +10,7 @@ import pandas as pd
 
 from headroom.demand import hourly_demand
 from headroom.errors import BadInputError
+from headroom.latest import last_issue_time
 from headroom.runtime import Runtime
 from headroom.schemas import content_digest
 
@@ -138,8 +139,10 @@ def _newest_forecast(opened: Runtime, issue_time: pd.Timestamp) -> pd.DataFrame:
     start, end = issue_time - _LAST_GOOD, issue_time + pd.Timedelta("1h")
     known = opened.lake.read("forecasts", start=start, end=end, as_of=issue_time)
     if known.empty:
+        last = last_issue_time(opened.lake, "forecasts", until=issue_time)
+        other = f"; or plan for {last.isoformat()}, the newest there is, with --as-of" if last is not None else ""
         raise BadInputError(
-            f"no forecast between {start.isoformat()} and {issue_time.isoformat()}: run headroom score --as-of {issue_time.isoformat()} first"
+            f"no forecast between {start.isoformat()} and {issue_time.isoformat()}: run headroom score --as-of {issue_time.isoformat()} first{other}"
         )
     newest: pd.DataFrame = known[known["issue_time"] == known["issue_time"].max()]
     return newest.reset_index(drop=True)

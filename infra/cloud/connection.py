@@ -93,8 +93,17 @@ class Connection:
             before_sleep=_log_retry,
             reraise=True,
         )
-        result: T = retries(_translated, what, attempt)
+        result: T = retries(_translated, what, self._where(), attempt)
         return result
+
+    def _where(self) -> str:
+        """For people whose cloud does not answer: where it was looked for, and what to do."""
+        if self.endpoint is None:
+            return "Google Cloud did not answer; check network and proxy, then run again"
+        remedy = (
+            "start it with `make up`, or set cloud.endpoint" if is_loopback(self.endpoint) else "check cloud.endpoint, network and proxy"
+        )
+        return f"the cloud at {self.endpoint} did not answer; {remedy}"
 
     def _credentials(self) -> Any:
         if self.credentials is not None:
@@ -149,8 +158,8 @@ def is_loopback(endpoint: str) -> bool:
         return host == "localhost"
 
 
-def _translated(what: str, call: Callable[[], T]) -> T:
-    """The call's result, its errors in Headroom's words."""
+def _translated(what: str, where: str, call: Callable[[], T]) -> T:
+    """The call's result, its errors in Headroom's words; `where` says what to do when nobody answers."""
     import requests
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import TransportError
@@ -160,7 +169,9 @@ def _translated(what: str, call: Callable[[], T]) -> T:
     except GoogleAPICallError as error:
         raise _refusal(what, error) from error
     except (requests.RequestException, TransportError, RetryError, ConnectionError, TimeoutError) as error:
-        raise UnavailableError(f"{what}: the cloud did not answer: {error}") from error
+        # urllib3 wraps what went wrong in the whole address and its own retries.
+        reason = getattr(error.args[0], "reason", error) if error.args else error
+        raise UnavailableError(f"{what}: {where} ({reason})") from error
 
 
 def _refusal(what: str, error: Any) -> CloudRefusedError | UnavailableError:

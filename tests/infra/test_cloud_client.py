@@ -134,7 +134,7 @@ def test_a_server_that_keeps_failing_is_unavailable() -> None:
 
 
 def test_nobody_listening_is_unavailable() -> None:
-    with pytest.raises(UnavailableError, match="did not answer"):
+    with pytest.raises(UnavailableError, match=r"the cloud at http://127\.0\.0\.1:9 did not answer; start it with `make up`.*refused"):
         Connection(PROJECT, "http://127.0.0.1:9", pause=0.001).call("RegionsClient", "get", {"region": REGION})
 
 
