@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headroom.console import open_console
+from headroom.file_commands import Events, Input, Seed, check_folder, cores, names_of, say_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-Input = Annotated[Path, typer.Option("--input", help="CSV or Parquet with the columns unique_id, ds, y; gaps are allowed.")]
-Events = Annotated[
-    Path | None,
-    typer.Option(help="CSV or Parquet: start, end, kind and optionally title, region, service, unique_id, strength, known_at."),
-]
 Future = Annotated[
     Path | None, typer.Option(help="CSV or Parquet: ds, optionally unique_id, and columns of numbers known ahead, past and future.")
 ]
@@ -37,7 +32,6 @@ Totals = Annotated[
     str | None,
     typer.Option(help="Forecast services, regions and everything too, and make all agree: bottom-up, wls-var or mint-shrink."),
 ]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same forecast.", min=0)]
 
 
 def register(app: typer.Typer) -> None:
@@ -78,7 +72,7 @@ def backtest(
     from models.frame_totals import coherent_backtest, method_of
 
     console = open_console()
-    _check_folder(output)
+    check_folder(output)
     method = method_of(totals) if totals else None
     series = _read(console, source, freq, totals=method is not None)
     happenings, regressors = _read_drivers(events, future, series)
@@ -88,12 +82,12 @@ def backtest(
             series,
             horizon=horizon,
             windows=windows,
-            candidates=_names(candidates),
+            candidates=names_of(candidates),
             events=happenings,
             future=regressors,
             seed=seed,
             progress=progress,
-            jobs=jobs or _cores(),
+            jobs=jobs or cores(),
         )
     if method:
         result = replace(result, forecasts=coherent_backtest(result.forecasts, series, method, FINAL))
@@ -140,12 +134,12 @@ def forecast(
         result = engine.forecast_frame(
             series,
             horizon=horizon,
-            candidates=_names(candidates),
+            candidates=names_of(candidates),
             events=happenings,
             future=regressors,
             seed=seed,
             progress=progress,
-            jobs=jobs or _cores(),
+            jobs=jobs or cores(),
         )
     _print_left_out(console, result.left_out)
     if result.forecasts.empty:
@@ -157,35 +151,14 @@ def forecast(
     console.print(f"{rows['unique_id'].nunique():,} series, {horizon} steps ahead: {output}", highlight=False, soft_wrap=True)
 
 
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _check_folder(output: Path) -> None:
-    """Said before the long calculation, not after it."""
-    from headroom.errors import BadInputError
-
-    if output.exists() and not output.is_dir():
-        raise BadInputError(f"--output {output}: expected a folder, there is a file of this name")
-
-
 def _read(console: Console, path: Path, freq: str | None, *, totals: bool) -> LongFrame:
-    from headroom.backtest_page.summary_words import step_words
     from models.frame_totals import with_total_series
     from models.long_frame import read_long_frame
 
     read = read_long_frame(path, freq)
     series = with_total_series(read) if totals else read
-    count, rows = series.rows["unique_id"].nunique(), len(series.rows)
-    console.print(f"{path}: {count:,} series, {rows:,} rows, step {step_words(series.step)}", highlight=False, soft_wrap=True)
-    for note in series.notes:
-        console.print(f"  {note}", style="yellow", highlight=False)
+    say_series(console, path, series)
     return series
-
-
-def _names(candidates: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (candidates or "").split(",") if name.strip())
 
 
 def _read_drivers(events: Path | None, future: Path | None, series: LongFrame) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:

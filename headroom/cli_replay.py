@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from headroom.console import open_console
+from headroom.file_commands import Events, Input, Seed, check_folder, cores, names_of, say_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+Policies = Annotated[str | None, typer.Option(help="For example optimal,reactive. Default: all. Clairvoyant always runs beside them.")]
+Start = Annotated[str | None, typer.Option("--from", help="First step, UTC, for example 2026-06-01T00:00. Default: 7 days before the end.")]
+Step = Annotated[str | None, typer.Option(help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")]
+WorldFile = Annotated[Path | None, typer.Option(help="YAML with prices, lead times and chances. Default: a common machine at list price.")]
+ForecastFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Forecasts as issued: unique_id, cutoff, ds and quantiles. Default: the engine makes them, as it would have then.",
+    ),
+]
+Frontier = Annotated[bool, typer.Option(help="Run every policy at all its settings, for the picture of cost against unmet demand.")]
+StockOuts = Annotated[
+    float,
+    typer.Option(help="Share of the time in which nothing can be started, resumed or bought, at random per series.", min=0, max=0.5),
+]
+
 # Fewer forecasts of a series are made before another process has started.
 _FORECASTS_PER_WORKER: Final = 2000
 
@@ -32,37 +48,19 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    source: Annotated[Path, typer.Option("--input", help="CSV or Parquet with the columns unique_id, ds, y; gaps are allowed.")],
+    source: Input,
     output: Annotated[Path, typer.Option(help="Folder for replay.json, frontier.json, steps.parquet, replay.html.")],
-    policies: Annotated[
-        str | None, typer.Option(help="For example optimal,reactive. Default: all. Clairvoyant always runs beside them.")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="First step, UTC, for example 2026-06-01T00:00. Default: 7 days before the end.")
-    ] = None,
+    policies: Policies = None,
+    start: Start = None,
     end: Annotated[str | None, typer.Option("--to", help="First step that is not replayed. Default: the end of most series.")] = None,
-    step: Annotated[
-        str | None, typer.Option(help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")
-    ] = None,
-    world: Annotated[
-        Path | None, typer.Option(help="YAML with prices, lead times and chances. Default: a common machine at list price.")
-    ] = None,
-    forecasts: Annotated[
-        Path | None,
-        typer.Option(
-            help="Forecasts as issued: unique_id, cutoff, ds and quantiles. Default: the engine makes them, as it would have then."
-        ),
-    ] = None,
-    events: Annotated[Path | None, typer.Option(help="CSV or Parquet: start, end, kind, and optionally known_at and others.")] = None,
+    step: Step = None,
+    world: WorldFile = None,
+    forecasts: ForecastFile = None,
+    events: Events = None,
     issue_every: Annotated[str | None, typer.Option(help="Time between two forecasts. Default: 1h, or the step if it is longer.")] = None,
-    frontier: Annotated[
-        bool, typer.Option(help="Run every policy at all its settings, for the picture of cost against unmet demand.")
-    ] = True,
-    stock_outs: Annotated[
-        float,
-        typer.Option(help="Share of the time in which nothing can be started, resumed or bought, at random per series.", min=0, max=0.5),
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same replay.", min=0)] = 0,
+    frontier: Frontier = True,
+    stock_outs: StockOuts = 0.0,
+    seed: Seed = 0,
 ) -> None:
     """Walk the clock over recorded demand: what every policy would have cost and missed, from what was known then.
 
@@ -70,7 +68,7 @@ def replay(
     """
     from headroom.progress_bar import ProgressBar
     from headroom.replay_report import write_replay
-    from infra.replay.policies import chosen_policies, needs_forecasts
+    from infra.replay.policies import needs_forecasts
     from infra.replay.run import replay as run_replay
     from infra.replay.run import stock_outs as random_stock_outs
     from infra.replay.scene import scene_of
@@ -78,17 +76,17 @@ def replay(
     from models.long_frame import read_long_frame
 
     console = open_console()
-    _check_folder(output)
-    names = [name.strip() for name in (policies or "").split(",") if name.strip()]
-    chosen, rules = chosen_policies(names), read_world(world)
+    check_folder(output)
+    names, rules = names_of(policies), read_world(world)
+    forecast = needs_forecasts(names)
     series = read_long_frame(source, step)
-    _say(console, source, series)
+    say_series(console, source, series)
     first, last = _times(series, start, end)
     scene, terms = scene_of(series.rows, series.step, first, last, rules), terms_of(rules, series.step)
     for name, why in scene.left_out.items():
         console.print(f"  {name} is left out: {why} from {first} to {last}", style="yellow", highlight=False, soft_wrap=True)
     with ProgressBar(console) as progress:
-        issued = _issued(series, scene, forecasts, events, issue_every, seed, progress) if needs_forecasts(chosen) else None
+        issued = _issued(series, scene, forecasts, events, issue_every, seed, progress) if forecast else None
         out = random_stock_outs(scene, stock_outs, rules.stock_out_hours, rules.stock_out_seed) if stock_outs else None
         result = run_replay(scene, terms, issued, names, frontier=frontier, stock_out=out, listener=progress)
     page = write_replay(result, output)
@@ -96,46 +94,19 @@ def replay(
     console.print(f"page: {page}", highlight=False, soft_wrap=True)
 
 
-def _check_folder(output: Path) -> None:
-    """Said before the long calculation, not after it."""
-    from headroom.errors import BadInputError
-
-    if output.exists() and not output.is_dir():
-        raise BadInputError(f"--output {output}: expected a folder, there is a file of this name")
-
-
-def _say(console: Console, source: Path, series: LongFrame) -> None:
-    from headroom.backtest_page.summary_words import step_words
-
-    count, rows = series.rows["unique_id"].nunique(), len(series.rows)
-    console.print(f"{source}: {count:,} series, {rows:,} rows, step {step_words(series.step)}", highlight=False, soft_wrap=True)
-    for note in series.notes:
-        console.print(f"  {note}", style="yellow", highlight=False)
-
-
 def _times(series: LongFrame, start: str | None, end: str | None) -> tuple[pd.Timestamp, pd.Timestamp]:
     """First step, and first step that is not replayed; UTC without a zone, on the grid of the input."""
     import pandas as pd
 
+    from headroom.issue_time import as_utc
+
     first = series.rows["ds"].min()
     ends = series.rows.groupby("unique_id")["ds"].max().sort_values()
     over = ends.iloc[(len(ends) - 1) // 2] + series.step
-    last = _time("--to", end) if end else over
-    begin = _time("--from", start) if start else max(first + series.step, last - pd.Timedelta(days=7))
+    last = as_utc(end, "--to").tz_localize(None) if end else over
+    begin = as_utc(start, "--from").tz_localize(None) if start else max(first + series.step, last - pd.Timedelta(days=7))
     begin, last = (first + -(-(moment - first) // series.step) * series.step for moment in (begin, last))
     return begin, last
-
-
-def _time(option: str, text: str) -> pd.Timestamp:
-    import pandas as pd
-
-    from headroom.errors import BadInputError
-
-    try:
-        moment = pd.Timestamp(text)
-    except ValueError as error:
-        raise BadInputError(f"{option} {text!r}: expected an ISO 8601 time, for example 2026-06-01T00:00 (UTC)") from error
-    return moment.tz_convert("UTC").tz_localize(None) if moment.tzinfo else moment
 
 
 def _issued(
@@ -165,8 +136,7 @@ def _issued(
 def _jobs(scene: Scene, stride: int) -> int:
     """Processes worth starting: a new one costs seconds before it works."""
     forecasts = len(scene.times) // stride * len(scene.series)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if forecasts >= _FORECASTS_PER_WORKER else 1
+    return cores() if forecasts >= _FORECASTS_PER_WORKER else 1
 
 
 def _print(console: Console, result: Replay) -> None:

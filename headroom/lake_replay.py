@@ -66,7 +66,7 @@ def replay_lake(
     """
     from headroom.replay_report import write_replay
     from infra.replay.forecasts import issued_from
-    from infra.replay.policies import chosen_policies, needs_forecasts
+    from infra.replay.policies import needs_forecasts
     from infra.replay.run import replay
     from infra.replay.scene import scene_of
     from infra.replay.world import terms_of
@@ -74,7 +74,7 @@ def replay_lake(
     from models.long_frame import LongFrame
 
     settings, names = opened.settings, list(policies)
-    needed = needs_forecasts(chosen_policies(names))
+    needed = needs_forecasts(names)
     start = issue_time - pd.Timedelta(days=days)
     rows, sizes = _demand(opened, start - _HISTORY, issue_time)
     world = _world(settings, sizes)

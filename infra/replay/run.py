@@ -68,7 +68,7 @@ def replay(
         BadInputError: an unknown policy, forecasts missing for one that follows them, or a stock or budget too small for the minimum.
     """
     chosen = chosen_policies(names)
-    if forecasts is None and needs_forecasts(chosen):
+    if forecasts is None and needs_forecasts(names):
         first = next(name for name in chosen if POLICIES[name].forecasts)
         raise BadInputError(f"policy {first!r} follows forecasts; give some, or leave it out")
     _check_limits(scene, terms)

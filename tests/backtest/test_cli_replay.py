@@ -132,7 +132,7 @@ def test_where_everybody_misses_much_the_page_says_so_instead_of_a_picture(tmp_p
     [
         (["--policies", "best"], "no policy 'best'; there is: optimal, newsvendor"),
         (["--world", "none.yaml"], "--world none.yaml: there is no such file"),
-        (["--from", "soon"], "--from 'soon': expected an ISO 8601 time"),
+        (["--from", "soon"], "--from 'soon' is not a time: use ISO 8601"),
         (["--from", "2026-06-20", "--to", "2026-06-19"], "is not before --to"),
         (["--to", "2031-01-01"], "the input ends at"),
         (["--forecasts", "none.parquet"], "--forecasts none.parquet: there is no such file"),

@@ -75,5 +75,9 @@ def chosen_policies(names: Sequence[str]) -> list[str]:
 
 
 def needs_forecasts(names: Sequence[str]) -> bool:
-    """Whether one of them follows forecasts."""
-    return any(POLICIES[name].forecasts for name in names if name in POLICIES)
+    """Whether one of the policies to replay (see `chosen_policies`) follows forecasts.
+
+    Raises:
+        BadInputError: listing the names there are.
+    """
+    return any(POLICIES[name].forecasts for name in chosen_policies(names))

@@ -1,0 +1,55 @@
+"""What the commands on a file have in common: their options, what is read and said first, and the folder that is written to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from models.long_frame import LongFrame
+
+__all__ = ["Events", "Input", "Seed", "check_folder", "cores", "names_of", "say_series"]
+
+Input = Annotated[Path, typer.Option("--input", help="CSV or Parquet with the columns unique_id, ds, y; gaps are allowed.")]
+Events = Annotated[
+    Path | None,
+    typer.Option(help="CSV or Parquet: start, end, kind and optionally title, region, service, unique_id, strength, known_at."),
+]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)]
+
+
+def names_of(text: str | None) -> tuple[str, ...]:
+    """The names of an option that takes several, parted by commas."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def check_folder(output: Path) -> None:
+    """Refuse, before a long calculation, what is no folder to write to.
+
+    Raises:
+        BadInputError: when a file has this name.
+    """
+    from headroom.errors import BadInputError
+
+    if output.exists() and not output.is_dir():
+        raise BadInputError(f"--output {output}: expected a folder, there is a file of this name")
+
+
+def say_series(console: Console, path: Path, series: LongFrame) -> None:
+    """How much was read from where, and what reading left out."""
+    from headroom.backtest_page.summary_words import step_words
+
+    count, rows = series.rows["unique_id"].nunique(), len(series.rows)
+    console.print(f"{path}: {count:,} series, {rows:,} rows, step {step_words(series.step)}", highlight=False, soft_wrap=True)
+    for note in series.notes:
+        console.print(f"  {note}", style="yellow", highlight=False)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
