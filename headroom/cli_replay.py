@@ -24,7 +24,9 @@ __all__ = ["register"]
 
 Policies = Annotated[str | None, typer.Option(help="For example optimal,reactive. Default: all. Clairvoyant always runs beside them.")]
 Start = Annotated[str | None, typer.Option("--from", help="First step, UTC, for example 2026-06-01T00:00. Default: 7 days before the end.")]
-Step = Annotated[str | None, typer.Option(help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")]
+Step = Annotated[
+    str | None, typer.Option("--step", "--freq", help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")
+]
 WorldFile = Annotated[Path | None, typer.Option(help="YAML with prices, lead times and chances. Default: a common machine at list price.")]
 ForecastFile = Annotated[
     Path | None,
@@ -122,7 +124,7 @@ def _issued(
 
     if given is not None:
         return read_issued(given, scene)
-    gap = step_of(every) if every else max(pd.Timedelta(hours=1), scene.step)
+    gap = step_of(every, "--issue-every") if every else max(pd.Timedelta(hours=1), scene.step)
     stride = max(1, round(gap / scene.step))
     # Far enough for a plan of twelve steps right before the next forecast.
     horizon = stride + 12 + 12 * (stride > 1)

@@ -66,8 +66,11 @@ def read_long_frame(path: Path, freq: str | None = None) -> LongFrame:
     return LongFrame(single[list(COLUMNS)], step, tuple(notes))
 
 
-def step_of(freq: str) -> pd.Timedelta:
+def step_of(freq: str, option: str = "--freq") -> pd.Timedelta:
     """The length of a step such as `1h`, `h`, `5min` or `1D`.
+
+    Args:
+        option: what messages call it.
 
     Raises:
         BadInputError: when it is not a fixed, positive length of whole microseconds.
@@ -76,9 +79,9 @@ def step_of(freq: str) -> pd.Timedelta:
     try:
         step = pd.Timedelta(text if text[:1].isdigit() else f"1{text}")
     except ValueError as error:
-        raise BadInputError(f"--freq {freq!r}: expected a fixed length of time, for example 5min, 1h or 1D") from error
+        raise BadInputError(f"{option} {freq!r}: expected a fixed length of time, for example 5min, 1h or 1D") from error
     if pd.isna(step) or step < _MICROSECOND:
-        raise BadInputError(f"--freq {freq!r}: expected a length of time above zero, for example 5min, 1h or 1D")
+        raise BadInputError(f"{option} {freq!r}: expected a length of time above zero, for example 5min, 1h or 1D")
     return step
 
 

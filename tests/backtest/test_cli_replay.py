@@ -137,6 +137,8 @@ def test_where_everybody_misses_much_the_page_says_so_instead_of_a_picture(tmp_p
         (["--to", "2031-01-01"], "the input ends at"),
         (["--forecasts", "none.parquet"], "--forecasts none.parquet: there is no such file"),
         (["--step", "soon"], "expected a fixed length of time"),
+        (["--freq", "soon"], "--freq 'soon': expected a fixed length of time"),
+        (["--issue-every", "soon"], "--issue-every 'soon': expected a fixed length of time"),
         (["--output", DEMO], "expected a folder"),
     ],
 )
