@@ -171,6 +171,9 @@ class Policy(Strict):
         default=None, description="for optimal: starts plus stops of a service in a region per day, at most"
     )
     least_run_hours: NotNegative = Field(default=0, description="for optimal: hours for which a machine that was started keeps running")
+    hour_blocks: Literal["hourly", "mixed"] = Field(
+        default="hourly", description="for optimal: every hour by itself, or the first day so and then 6 hours alike; half the time to plan"
+    )
     boost_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
         default=10.0, description="a boosted service's value of service is multiplied by it"
     )

@@ -57,12 +57,13 @@ def optimal_pools(
     if lines.keys:
         at = places_of(sorted_need, lines)
         planned = at >= 0
-        times = np.where(boosted.loc[order], settings.policy.boost_factor, 1.0)[planned].reshape(len(lines.keys), hours)
+        hourly = np.where(boosted.loc[order], settings.policy.boost_factor, 1.0)[planned].reshape(len(lines.keys), hours)
+        times = np.maximum.reduceat(hourly, lines.first_hour, axis=1)
         problem, loans = problem_of(settings, lines, sorted_need, budget_usd_per_day=budget_usd_per_day, times=times)
         if settings.policy.fairness != "bids":
             problem = share_fairly(problem, rule=settings.policy.fairness)
         solution = solve(problem, small=_SMALL, gap=_GAP)
-        place, block = at[planned], np.tile(np.arange(hours), len(at) // hours)[planned]
+        place, block = at[planned], np.tile(lines.block_of_hour, len(at) // hours)[planned]
         step = sorted_need.loc[planned, "resource"].map(STEPS).to_numpy(float)
         for pool, machines in (("hot", loans.placed(solution)), ("warm", solution.warm)):
             result.loc[order[planned], pool] = np.round(machines[place, block] * step, 6)

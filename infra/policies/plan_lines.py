@@ -14,27 +14,45 @@ from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from infra.capacity_need import COMPUTE, INSTANCES, LINE
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours
 
-__all__ = ["BANDWIDTH", "RESOURCES", "Array", "Key", "Lines", "lines_of", "places_of"]
+__all__ = ["BANDWIDTH", "RESOURCES", "Array", "Indices", "Key", "Lines", "lines_of", "places_of"]
 
 BANDWIDTH: Final = "bandwidth"
 RESOURCES: Final = (*COMPUTE, BANDWIDTH)
 Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 # Region, service, resource of the plan.
 Key = tuple[str, str, str]
+
+# With mixed blocks the hours of the first day are planned one by one, those after it in blocks of so many hours. Both part days evenly.
+_SINGLE_HOURS: Final = 24
+_BLOCK_HOURS: Final = 6
 
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """`keys`, one per place, and `demand` (places, hours, levels of a forecast, RESOURCES)."""
+    """`keys`, one per place, and `demand` (places, hour blocks, levels of a forecast, RESOURCES); block b begins with hour `first_hour[b]`."""
 
     keys: list[Key]
     demand: Array
+    first_hour: Indices
+    hours: int
+
+    @property
+    def block_hours(self) -> Indices:
+        """(blocks,) hours of each block."""
+        return np.diff(self.first_hour, append=self.hours)
+
+    @property
+    def block_of_hour(self) -> Indices:
+        """(hours,) the block of each hour."""
+        return np.repeat(np.arange(self.first_hour.size), self.block_hours)
 
 
 def lines_of(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, hours: int) -> Lines:
     """The lines of a need with machines, and with bandwidth where the region has an interconnect.
 
     In an hour a line is asked for what its lead time makes due: its demand is the highest of the hour and of those within the lead time.
+    That of a block is the highest of its hours, level by level.
     """
     there = need.drop_duplicates(LINE)
     reserved = {name for name, region in settings.regions.items() if region.interconnect is not None}
@@ -54,11 +72,19 @@ def lines_of(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, hours: 
         now = demand[place].copy()
         for ahead in range(1, min(lead, hours - 1) + 1):
             demand[place, :-ahead] = np.maximum(demand[place, :-ahead], now[ahead:])
-    return Lines(keys, demand)
+    first_hour = _first_hours(settings, hours)
+    return Lines(keys, np.maximum.reduceat(demand, first_hour, axis=1), first_hour, hours)
 
 
-def places_of(need: pd.DataFrame, lines: Lines) -> npt.NDArray[np.int64]:
+def places_of(need: pd.DataFrame, lines: Lines) -> Indices:
     """Per row of `need` its place, -1 for what is not in the program."""
     known = pd.Series(np.arange(len(lines.keys)), index=pd.MultiIndex.from_tuples(lines.keys))
-    found: npt.NDArray[np.int64] = known.reindex(pd.MultiIndex.from_frame(need[LINE])).fillna(-1).to_numpy(np.int64)
+    found: Indices = known.reindex(pd.MultiIndex.from_frame(need[LINE])).fillna(-1).to_numpy(np.int64)
     return found
+
+
+def _first_hours(settings: Settings, hours: int) -> Indices:
+    """(blocks,) the first hour of each block by `policy.hour_blocks`."""
+    if settings.policy.hour_blocks == "hourly":
+        return np.arange(hours)
+    return np.append(np.arange(min(hours, _SINGLE_HOURS)), np.arange(_SINGLE_HOURS, hours, _BLOCK_HOURS))

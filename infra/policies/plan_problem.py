@@ -30,7 +30,7 @@ def problem_of(settings: Settings, lines: Lines, need: pd.DataFrame, *, budget_u
 
     Args:
         need: gives what the first hour needs.
-        times: (places, hours) by which the value of service is multiplied.
+        times: (places, hour blocks) by which the value of service is multiplied.
     """
     services = [settings.services[service] for _, service, _ in lines.keys]
     machines = np.array([resource == INSTANCES for _, _, resource in lines.keys])
@@ -45,7 +45,7 @@ def problem_of(settings: Settings, lines: Lines, need: pd.DataFrame, *, budget_u
     capacity = [service.capacity for service in services]
     loans = loans_between(settings, lines.keys, lines.demand, size, RESOURCES.index(BANDWIDTH))
     problem = Problem(
-        block_hours=np.ones(lines.demand.shape[1]),
+        block_hours=lines.block_hours.astype(np.float64),
         regions=regions,
         places=["/".join(key if key[2] != INSTANCES else key[:2]) for key in lines.keys],
         resources=list(RESOURCES),

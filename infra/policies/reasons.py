@@ -33,8 +33,8 @@ def reasons(problem: Problem, solution: Solution, demand: npt.NDArray[np.float64
     text = np.char.add(
         np.char.add("optimal: hot covers ", first[0]), np.where(solution.warm > 0, np.char.add(", with standby ", first[1]), "")
     )
-    text = np.char.add(text, _priced("; one less would cost", steps.less_usd))
-    text = np.char.add(text, _priced(", one more", steps.more_usd))
+    text = np.char.add(text, _priced("; one less would cost", steps.less_usd / problem.block_hours))
+    text = np.char.add(text, _priced(", one more", steps.more_usd / problem.block_hours))
     result: npt.NDArray[np.object_] = text.astype(object) + limits
     return result
 

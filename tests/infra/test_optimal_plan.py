@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from headroom.errors import BadInputError, SettingsError
 from headroom.schemas import TABLES, conform
 from headroom.settings import Settings, parse_settings
+from infra.capacity_need import LINE
 from infra.planner import plan_capacity
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand
 
@@ -148,19 +149,40 @@ def test_fair_shares_instead_of_the_highest_bid() -> None:
     assert _vcpus(fair).max() <= 250
 
 
-def test_machines_start_and_stop_no_more_often_than_allowed_and_run_as_long_as_asked() -> None:
-    wave = [8.0 if hour % 6 < 3 else 80.0 for hour in range(72)]
+@pytest.mark.parametrize(("blocks", "spell"), [("hourly", 3), ("mixed", 6)])
+def test_machines_start_and_stop_no_more_often_than_allowed_and_run_as_long_as_asked(blocks: str, spell: int) -> None:
+    wave = [8.0 if hour % (2 * spell) < spell else 80.0 for hour in range(72)]
     frame = set_demand(_same(), "us-central1/tenants/cpu", wave)
     frame = set_demand(frame, "us-central1/tenants/memory", [10.0] * 72)
     free, calm, long = (
-        _rows(plan_capacity(_policy(f"{{name: optimal, {more}}}"), frame, issue_time=ISSUE), "tenants").set_index("ds")["hot"]
-        for more in ("least_run_hours: 0", "flaps_per_day: 20", "least_run_hours: 6")
+        _rows(plan_capacity(_policy(f"{{name: optimal, hour_blocks: {blocks}, {more}}}"), frame, issue_time=ISSUE), "tenants").set_index(
+            "ds"
+        )["hot"]
+        for more in ("least_run_hours: 0", "flaps_per_day: 20", f"least_run_hours: {2 * spell}")
     )
     per_day = [hot.diff().abs().resample("D").sum().max() for hot in (free, calm)]
     assert per_day[0] > 20 >= per_day[1]
-    in_six_hours = [hot.diff().clip(lower=0).rolling(6, min_periods=1).sum() for hot in (free, long)]
-    assert (free < in_six_hours[0]).any(), "machines that were started stop again"
-    assert (long.iloc[1:] >= in_six_hours[1].iloc[1:]).all()
+    just_started = [hot.diff().clip(lower=0).rolling(2 * spell, min_periods=1).sum() for hot in (free, long)]
+    assert (free < just_started[0]).any(), "machines that were started stop again"
+    assert (long.iloc[1:] >= just_started[1].iloc[1:]).all()
+
+
+def test_mixed_blocks_plan_the_first_day_by_the_hour_and_then_six_hours_for_their_highest_demand() -> None:
+    settings = _policy("{name: optimal}")
+    frame = forecasts(settings)
+    for series in ("us-central1/tenants/cpu", "us-central1/tenants/memory"):
+        frame = set_demand(frame, series, [4.0 + hour % 5 for hour in range(72)])
+    frame = set_demand(frame, "us-central1/edge/cpu", [8.0] * 72)
+    hourly, mixed = (
+        plan_capacity(_policy(f"{{name: optimal, hour_blocks: {name}}}"), frame, issue_time=ISSUE) for name in ("hourly", "mixed")
+    )
+    first = hourly["ds"] < ISSUE + pd.Timedelta("24h")
+    pd.testing.assert_frame_equal(hourly[first][["hot", "warm"]], mixed[first][["hot", "warm"]])
+    most = hourly.groupby([*LINE, (hourly["ds"] - ISSUE) // pd.Timedelta("6h")])["hot"].transform("max")
+    late = ~first & (hourly["resource"] == "instances")
+    pd.testing.assert_series_equal(mixed.loc[late, "hot"], most[late])
+    last = [_rows(plan, "edge")["why"].iloc[-1].partition(", one more")[0] for plan in (hourly, mixed)]
+    assert last[0] == last[1], "what a step costs is per hour"
 
 
 def test_a_bid_says_how_much_of_the_demand_is_worth_serving() -> None:
