@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["register_model", "requirements"]
 
 # What the packaged code imports. The rest of Headroom stays at home.
-_CORE: Final = ("__init__", "errors", "schemas", "settings", "settings_forecasting", "settings_services", "settings_sources", "vocabulary")
+_CORE: Final = (
+    "__init__",
+    "errors",
+    "schemas",
+    "settings",
+    "settings_forecasting",
+    "settings_services",
+    "settings_sources",
+    "strict_yaml",
+    "vocabulary",
+)
 # What every version needs, and what a candidate adds when it is in the ensemble.
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml")
 _OF_CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = {
