@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 
 from headroom.errors import BadInputError
-from models.input_table import read_input_table
+from headroom.input_table import read_input_table
 
 __all__ = ["EVENT_COLUMNS", "read_events", "read_future"]
 

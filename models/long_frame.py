@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from headroom.errors import BadInputError
-from models.input_table import InputTable, read_input_table
+from headroom.input_table import InputTable, read_input_table
 
 __all__ = ["COLUMNS", "LongFrame", "read_long_frame", "step_of"]
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from headroom.errors import BadInputError
+from headroom.input_table import read_input_table
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from infra.replay.scene import Array, Scene
 
@@ -75,24 +76,20 @@ def read_issued(path: Path, scene: Scene) -> Issued:
     """Forecasts of a Parquet or CSV file: `unique_id, cutoff, ds` and the quantile columns, as `headroom backtest` writes them.
 
     Raises:
-        BadInputError: a column is missing, a number is not finite, a time is before its cutoff, off the grid or there twice, an issue time has
-            fewer steps than another, or nothing is for this replay.
+        BadInputError: the file is not readable, a column is missing, a cell is no time or no finite number, a time is before its cutoff, off the
+            grid or there twice, an issue time has fewer steps than another, or nothing is for this replay.
     """
-    if not path.is_file():
-        raise BadInputError(f"--forecasts {path}: there is no such file")
-    rows = pd.read_csv(path, parse_dates=["cutoff", "ds"]) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    needed = ["unique_id", "cutoff", "ds", *QUANTILE_COLUMNS]
-    if missing := [name for name in needed if name not in rows.columns]:
-        raise BadInputError(f"--forecasts {path}: column {missing[0]!r} is missing; expected {', '.join(needed)}")
-    told = {name: pd.to_datetime(rows[name], utc=True).dt.tz_localize(None) for name in ("cutoff", "ds")}
-    rows = rows.assign(**told)
+    table = read_input_table(path, "--forecasts")
+    table.require(["unique_id", "cutoff", "ds", *QUANTILE_COLUMNS])
+    told = {"unique_id": table.texts("unique_id"), "cutoff": table.times("cutoff"), "ds": table.times("ds")}
+    rows = pd.DataFrame({**told, **{name: table.numbers(name) for name in QUANTILE_COLUMNS}})
     rows = rows[rows["unique_id"].isin(scene.series)].sort_values(["cutoff", "unique_id", "ds"], ignore_index=True)
     if rows.empty:
-        raise BadInputError(f"--forecasts {path}: no row is of a series of the input, for example {scene.series[0]!r}")
-    bad = ~np.isfinite(rows[list(QUANTILE_COLUMNS)].to_numpy(dtype=float)).all(axis=1)
+        raise BadInputError(f"{table.what}: no row is of a series of the input, for example {scene.series[0]!r}")
+    bad = rows[list(QUANTILE_COLUMNS)].isna().any(axis=1)
     if bad.any():
         row = rows[bad].iloc[0]
-        raise BadInputError(f"--forecasts {path}: {row['unique_id']} issued {row['cutoff']} for {row['ds']} holds no finite number")
+        raise BadInputError(f"{table.what}: {row['unique_id']} issued {row['cutoff']} for {row['ds']} holds no finite number")
     times, series = np.unique(rows["cutoff"].to_numpy()), sorted(rows["unique_id"].unique())
     steps = (rows["ds"] - rows["cutoff"]).to_numpy() / scene.step.to_timedelta64()
     ahead = np.round(steps).astype(int)
@@ -100,7 +97,7 @@ def read_issued(path: Path, scene: Scene) -> Issued:
     if off.any():
         row = rows[off].iloc[0]
         raise BadInputError(
-            f"--forecasts {path}: {row['unique_id']} issued {row['cutoff']} for {row['ds']}: expected whole steps of {scene.step} from the "
+            f"{table.what}: {row['unique_id']} issued {row['cutoff']} for {row['ds']}: expected whole steps of {scene.step} from the "
             "cutoff on, each once"
         )
     horizon = int(ahead.max()) + 1
@@ -110,9 +107,7 @@ def read_issued(path: Path, scene: Scene) -> Issued:
     whole = ~np.isnan(values).any(axis=(2, 3))
     if not whole.all():
         at, who = (int(place[0]) for place in np.nonzero(~whole))
-        raise BadInputError(
-            f"--forecasts {path}: {series[who]} issued {times[at]} lacks steps; every issue time needs {horizon} of every series"
-        )
+        raise BadInputError(f"{table.what}: {series[who]} issued {times[at]} lacks steps; every issue time needs {horizon} of every series")
     return issued_from(scene, series, [pd.Timestamp(moment) for moment in times], values)
 
 

@@ -229,6 +229,11 @@ def test_forecasts_of_a_file_are_those_that_are_walked_with(tmp_path: Path) -> N
     table = pd.concat(parts, ignore_index=True)
     table.to_parquet(tmp_path / "issued.parquet")
     np.testing.assert_allclose(read_issued(tmp_path / "issued.parquet", walked).values, told.values, rtol=1e-6)
+    table.to_csv(tmp_path / "issued.csv", index=False)
+    np.testing.assert_allclose(read_issued(tmp_path / "issued.csv", walked).values, told.values, rtol=1e-6)
+    table.assign(cutoff="soon").to_csv(tmp_path / "soon.csv", index=False)
+    with pytest.raises(BadInputError, match=r"soon\.csv: row 1: cutoff soon is not a time"):
+        read_issued(tmp_path / "soon.csv", walked)
     table.iloc[:-1].to_parquet(tmp_path / "short.parquet")
     with pytest.raises(BadInputError, match="lacks steps"):
         read_issued(tmp_path / "short.parquet", walked)
@@ -239,6 +244,16 @@ def test_forecasts_of_a_file_are_those_that_are_walked_with(tmp_path: Path) -> N
         table.assign(ds=table["ds"].where(table.index != 0, table["ds"] + moved)).to_parquet(tmp_path / f"{name}.parquet")
         with pytest.raises(BadInputError, match=r"expected whole steps of .* from the cutoff on, each once"):
             read_issued(tmp_path / f"{name}.parquet", walked)
+
+
+def test_series_that_are_called_by_numbers_are_found_in_a_csv(tmp_path: Path) -> None:
+    walked = replace(scene(), series=["007", "12"])
+    rows = [
+        {"unique_id": name, "cutoff": walked.times[0], "ds": walked.times[0], **dict.fromkeys(map(str, QUANTILES), 5.0)}
+        for name in walked.series
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "issued.csv", index=False)
+    assert read_issued(tmp_path / "issued.csv", walked).values.shape == (1, 2, 1, len(QUANTILES))
 
 
 def test_a_series_without_forecasts_is_expected_to_stay_as_it_was_last_measured() -> None:
