@@ -65,13 +65,15 @@ def cloud(
 
 def doctor() -> None:
     """Check environment, settings, databases, pools, connections, endpoints and free disk; say how to mend each."""
+    from rich.text import Text
+
     from headroom.doctor import examine
 
     console = open_console()
     findings = examine()
     for finding in findings:
-        mark = "[green]ok[/green]   " if finding.ok else "[red]mend[/red] " if finding.needed else "[yellow]note[/yellow] "
-        console.print(f"{mark} {finding.subject}: {finding.detail}", highlight=False)
+        word, colour = ("ok", "green") if finding.ok else ("mend", "red") if finding.needed else ("note", "yellow")
+        console.print(Text.assemble((f"{word:5}", colour), f" {finding.subject}: {finding.detail}"))
         if not finding.ok:
             console.print(f"      -> {finding.remedy}", highlight=False)
     if any(not finding.ok and finding.needed for finding in findings):

@@ -93,9 +93,11 @@ def _both_sides(groups: pd.DataFrame, offsets: Array) -> pd.DataFrame:
 
 
 def apply_offsets(forecast: pd.DataFrame, offsets: pd.DataFrame) -> pd.DataFrame:
-    """`forecast` with offset x `interval_scale` added to every quantile, then sorted and not negative.
+    """`forecast` with offset x `interval_scale` added to every quantile, then sorted.
 
-    The offsets of a series, of its segment and of all series add up; where there is none nothing is added. Other columns stay.
+    Quantiles stay at 0 or above, but for a series with a quantile below 0 in `forecast`: it was negative before, else no candidate would say so
+    (see `models.quantile_frame.lowest`). The offsets of a series, of its segment and of all series add up; where there is none nothing is
+    added. Other columns stay.
     """
     if forecast.empty or offsets.empty:
         return forecast
@@ -107,7 +109,9 @@ def apply_offsets(forecast: pd.DataFrame, offsets: pd.DataFrame) -> pd.DataFrame
     table = np.sum([_looked_up(wide, pd.Index(owner), hours) for owner in owners], axis=0)
     moves: Array = table[names * len(hours) + buckets]
     moved: Array = forecast[list(QUANTILE_COLUMNS)].to_numpy(dtype=float) + moves * interval_scale(forecast).to_numpy()[:, None]
-    return forecast.assign(**dict(zip(QUANTILE_COLUMNS, proper(moved).T, strict=True)))
+    below = (forecast[QUANTILE_COLUMNS[0]] < 0).to_numpy()
+    least = np.where(np.isin(names, names[below]), -np.inf, 0.0)
+    return forecast.assign(**dict(zip(QUANTILE_COLUMNS, proper(moved, least[:, None]).T, strict=True)))
 
 
 def _looked_up(wide: pd.DataFrame, owners: pd.Index[str], buckets: pd.Index[str]) -> Array:

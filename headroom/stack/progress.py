@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.text import Text
 
 __all__ = ["Stages"]
 
@@ -32,7 +33,7 @@ class Stages:
             try:
                 yield say
             except BaseException:
-                self._console.print(f"[red]failed[/red]  {time.monotonic() - start:5.0f} s  {name}", highlight=False)
+                self._console.print(Text.assemble(("failed", "red"), f"  {time.monotonic() - start:5.0f} s  {name}"))
                 raise
-        detail = f"  [dim]{said}[/dim]" if said else ""
-        self._console.print(f"[green]done[/green]    {time.monotonic() - start:5.0f} s  {name}{detail}", highlight=False)
+        detail = (f"  {said}" if said else "", "dim")
+        self._console.print(Text.assemble(("done", "green"), f"    {time.monotonic() - start:5.0f} s  {name}", detail))

@@ -46,6 +46,16 @@ def test_a_backtest_says_how_good_it_was_and_writes_its_files(tmp_path: Path) ->
     assert (told["horizon"], told["windows"], told["series_count"]) == (24, 2, 2)
 
 
+def test_names_are_printed_as_they_are(tmp_path: Path) -> None:
+    rows = pd.read_csv(DEMO)
+    source = tmp_path / "[draft] demand.csv"
+    rows.assign(unique_id="[red]" + rows["unique_id"]).to_csv(source, index=False)
+    said = run("backtest", "--input", str(source), "--windows", "1", "--horizon", "24", "--output", str(tmp_path / "[out]"))
+    assert "[draft] demand.csv: 2 series" in said
+    assert "[out]/index.html" in said
+    assert "The hardest series is [red]" in said
+
+
 @pytest.mark.parametrize("name", ["next.csv", "next.parquet"])
 def test_a_forecast_is_a_table_of_quantiles(tmp_path: Path, name: str) -> None:
     run("forecast", "--input", DEMO, "--horizon", "48", "--output", str(tmp_path / "deep" / name))

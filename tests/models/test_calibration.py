@@ -130,6 +130,18 @@ def test_moved_quantiles_do_not_cross_and_are_not_negative():
     assert (moved >= 0).all()
 
 
+def test_a_series_that_is_negative_stays_so_and_the_others_do_not_become_it():
+    offsets = pd.DataFrame({"unique_id": ALL_SERIES, "bucket": "7-24", "quantile": ["0.01", "0.99"], "offset": [-50.0, 50.0], "rows": 1})
+    forecast = forecasts(50, seed=1, horizons=(12,))
+    below = (forecast["unique_id"] == "r/t/cpu").to_numpy()
+    levels = list(QUANTILE_COLUMNS)
+    forecast.loc[below, levels] -= 1.1 * forecast.loc[below, ["0.5"]].to_numpy()
+    moved = apply_offsets(forecast, offsets)
+    assert (moved.loc[below, levels[1:-1]].to_numpy() == forecast.loc[below, levels[1:-1]].to_numpy()).all()
+    assert (moved.loc[below, "0.01"] < forecast.loc[below, "0.01"]).all()
+    assert (moved.loc[~below, "0.01"] == 0).all()
+
+
 def test_the_offset_of_a_series_adds_to_that_of_all():
     offsets = pd.DataFrame([[ALL_SERIES, "1-6", "0.99", 0.5, 9], ["r/s/cpu", "1-6", "0.99", 0.25, 9]], columns=list(OFFSET_COLUMNS))
     forecast = forecasts(1, seed=1, horizons=(3,))

@@ -74,6 +74,15 @@ def test_truth_stands_beside_the_forecast():
     assert (joined["y"] == joined["y_measured"]).all()
 
 
+def test_a_series_that_goes_below_zero_is_forecast_below_zero():
+    """Every night of the series is far below zero; calibration once cut it off there."""
+    below = rows("a/web/cpu", END)
+    found = final(backtested(frame(below.assign(y=below["y"] - 100.0), rows("b/web/cpu", END))))
+    nights = found[(found["unique_id"] == "a/web/cpu") & found["ds"].dt.hour.isin([17, 18, 19])]
+    assert (nights[LEVELS[:-1]] < 0).all(axis=None)
+    assert_proper(found[found["unique_id"] == "b/web/cpu"])
+
+
 def test_the_candidates_are_there_beside_the_forecast():
     counts = plain().forecasts.groupby("candidate").size().to_dict()
     assert counts == dict.fromkeys([*NAIVES, *RIDGE, FINAL], 4 * HORIZON)
