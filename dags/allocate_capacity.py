@@ -6,6 +6,7 @@ cloud hold, waits for a person when the increase or decrease in cost is above it
 
 **When.** When forecasts are published. By hand with `dry_run` on (the default then): it plans and shows the difference, and writes
 nothing to the cloud. A backfilled forecast, or one older than the last plan acted upon, is planned and never acted upon.
+A run that acts first grants boosts to services whose signals (`services.<service>.trouble`) broke their limit in the hour before.
 
 **In.** `forecasts`, the ledger, the cloud. **Out.** `plans`, the ledger, Google Cloud; the asset `plan`.
 

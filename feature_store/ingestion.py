@@ -12,7 +12,7 @@ import pandas as pd
 from feature_store.event_ingestion import CalendarReport, EventReport, ingest_events
 from feature_store.quarantine import store_refused
 from feature_store.sources import Credentials, open_source
-from feature_store.validation import HISTORY, RowVerdict, Window, demanded_metrics, judge_rows, judge_series, wanted_rows
+from feature_store.validation import HISTORY, RowVerdict, Window, judge_rows, judge_series, wanted_metrics, wanted_rows
 from feature_store.validation_results import save_results
 from feature_store.versions import changed_rows, later_than_held
 from headroom.errors import BadInputError
@@ -171,7 +171,7 @@ def _tell(window: Window, report: IngestReport) -> None:
 
 def _measured(good: pd.DataFrame, window: Window) -> pd.DataFrame:
     """Good rows as measurements of the resources that their metric feeds, in canonical units, without `warnings`."""
-    demanded = demanded_metrics(window.settings, window.source)
+    demanded = wanted_metrics(window.settings, window.source)
     rows = good[["timestamp", "region", "service", "metric", "number"]].merge(demanded, on=["service", "metric"], how="inner")
     return pd.DataFrame(
         {

@@ -34,6 +34,7 @@ _FACTORS: Final[dict[str, dict[str, float]]] = {
     "bandwidth": _BANDWIDTH,
     "requests": {"1/s": 1, "1/min": 1 / 60, "1/h": 1 / 3600, "req/s": 1, "req/min": 1 / 60},
     "latency": {"ms": 1, "s": 1000, "us": 1e-3, "ns": 1e-6},
+    "errors": {"1": 1, "%": 1e-2},
 }
 
 

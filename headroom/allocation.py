@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -13,13 +14,17 @@ from headroom.errors import BadInputError
 from headroom.latest import last_issue_time
 from headroom.runtime import Runtime
 from headroom.schemas import content_digest
+from headroom.signals import measured_signals
 
 if TYPE_CHECKING:
+    from infra.boosts import Boost
     from infra.cloud import Cloud
+    from infra.ledger import Ledger
     from infra.reconciler import ReconcileReport
 
 __all__ = ["MadePlan", "make_plan", "newest_plan_acted_upon", "open_cloud", "reconcile_region"]
 
+_LOG: Final = logging.getLogger(__name__)
 # A forecast this old still says more than none: when scoring fails, allocation goes on with the last good one.
 _LAST_GOOD: Final = pd.Timedelta("24h")
 
@@ -32,6 +37,8 @@ class MadePlan:
         usd_per_day, peak_usd_per_day: list price of the first 24 hours, and of holding the peak instead.
         approval_needed, approval_text: whether a person must agree before it is applied, and why.
         unplanned: services without a whole forecast, as `service in region`; what they hold stays.
+        boosted: boosts that services in trouble have by their signals, in words.
+        unboosted: those in trouble for which the budget of boosts has no hours.
         digest: SHA-256 of the rows.
     """
 
@@ -44,16 +51,31 @@ class MadePlan:
     approval_needed: bool
     approval_text: str
     unplanned: list[str]
+    boosted: list[str]
+    unboosted: list[str]
     digest: str
 
     def facts(self) -> dict[str, Any]:
         """JSON-ready figures for an asset event."""
-        names = ("policy", "rows", "usd_per_day", "peak_usd_per_day", "approval_needed", "unplanned", "digest")
+        names = ("policy", "rows", "usd_per_day", "peak_usd_per_day", "approval_needed", "unplanned", "boosted", "unboosted", "digest")
         return {name: getattr(self, name) for name in names}
 
 
-def make_plan(opened: Runtime, *, issue_time: pd.Timestamp, regions: Sequence[str] | None = None, policy: str | None = None) -> MadePlan:
+def make_plan(
+    opened: Runtime,
+    *,
+    issue_time: pd.Timestamp,
+    regions: Sequence[str] | None = None,
+    policy: str | None = None,
+    grant_boosts: bool = False,
+) -> MadePlan:
     """Plan from the newest forecast known at `issue_time` and write the lake table `plans`; repeating it changes nothing.
+
+    Args:
+        opened: the installation.
+        issue_time: a full hour.
+        regions, policy: see `plan_capacity`.
+        grant_boosts: give services in trouble by their signals a boost first; for a plan that is meant to be acted upon.
 
     Raises:
         BadInputError: when there is no forecast of the last 24 hours, or the plan cannot be made (see `plan_capacity`).
@@ -68,6 +90,7 @@ def make_plan(opened: Runtime, *, issue_time: pd.Timestamp, regions: Sequence[st
     settings = opened.settings
     forecasts = _newest_forecast(opened, issue_time)
     ledger = Ledger.open(opened.home.database_url)
+    granted, refused = _boosts_by_signal(opened, ledger, issue_time) if grant_boosts else ([], [])
     boosts = boosts_of(ledger, issue_time)
     measured = hourly_demand(opened.lake, settings, start=measured_since(settings, issue_time), end=issue_time, as_of=issue_time)
     plan = plan_capacity(settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts, measured=measured)
@@ -88,6 +111,8 @@ def make_plan(opened: Runtime, *, issue_time: pd.Timestamp, regions: Sequence[st
         unplanned=[
             f"{service} in {region}" for region, service in unplanned_services(settings, forecasts, chosen_regions(settings, regions))
         ],
+        boosted=[str(boost) for boost in granted],
+        unboosted=refused,
         digest=content_digest("plans", plan),
     )
 
@@ -133,6 +158,21 @@ def open_cloud(opened: Runtime) -> Cloud:
 
     settings = opened.settings.cloud
     return Cloud(settings.project, opened.home.cloud_endpoint or settings.endpoint, timeout=settings.operation_timeout_seconds)
+
+
+def _boosts_by_signal(opened: Runtime, ledger: Ledger, issue_time: pd.Timestamp) -> tuple[list[Boost], list[str]]:
+    """See `infra.trouble.grant_wanted`; nothing when a newer plan has been acted upon."""
+    from infra.trouble import boosts_wanted, grant_wanted
+
+    newest = ledger.newest_issue_time()
+    if newest is not None and newest > issue_time:
+        return [], []
+    hour = issue_time - pd.Timedelta("1h")
+    measured = measured_signals(opened.lake, opened.settings, start=hour, end=issue_time, as_of=issue_time)
+    granted, refused = grant_wanted(opened.settings, ledger, boosts_wanted(opened.settings, measured, issue_time=issue_time))
+    for words in (*(f"boosted {boost}" for boost in granted), *refused):
+        _LOG.warning(words)
+    return granted, refused
 
 
 def _newest_forecast(opened: Runtime, issue_time: pd.Timestamp) -> pd.DataFrame:

@@ -157,9 +157,11 @@ def apply(
     from headroom.runtime import Runtime
 
     console, opened, issue = open_console(), Runtime.open(), _issue(as_of)
-    made = make_plan(opened, issue_time=issue, regions=region, policy=policy)
+    made = make_plan(opened, issue_time=issue, regions=region, policy=policy, grant_boosts=True)
+    for words in (*(f"boosted {boost}" for boost in made.boosted), *made.unboosted):
+        console.print(words, style="yellow", highlight=False)
     if made.approval_needed and not approve:
-        raise BadInputError(f"{made.approval_text} Nothing was changed; run again with --approve, or change that limit")
+        raise BadInputError(f"{made.approval_text} Nothing was changed in the cloud; run again with --approve, or change that limit")
     for name in made.regions:
         with console.status(f"reconciling {name}"):
             done = reconcile_region(opened, issue_time=issue, region=name, dry_run=False)

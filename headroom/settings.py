@@ -47,10 +47,11 @@ class Settings(Strict):
             for region in service.regions:
                 if region not in self.regions:
                     problems.append(f"services.{name}.regions: {region!r} is not under regions; known: {', '.join(sorted(self.regions))}")
-            for resource, metric in service.demand.items():
+            for resource, metric in service.measured.items():
                 if not any(metric in source.metrics for source in self.metrics):
                     known = sorted({m for source in self.metrics for m in source.metrics})
-                    problems.append(f"services.{name}.demand.{resource}: no source gives metric {metric!r}; known: {', '.join(known)}")
+                    key = f"demand.{resource}" if resource in service.demand else f"trouble.{resource}.metric"
+                    problems.append(f"services.{name}.{key}: no source gives metric {metric!r}; known: {', '.join(known)}")
         for name, settings in self.regions.items():
             for peer in settings.peers:
                 if peer not in self.regions or peer == name:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from headroom.vocabulary import SIGNALS
+
 __all__ = [
     "BidStep",
     "Capacity",
@@ -18,8 +20,10 @@ __all__ = [
     "Service",
     "ServiceLevel",
     "ServiceName",
+    "Signal",
     "Storage",
     "Strict",
+    "Trouble",
 ]
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -104,6 +108,28 @@ class BidStep(Strict):
     usd_per_unit_hour: NotNegative = Field(description="lost when one unit goes unserved for an hour")
 
 
+class Signal(Strict):
+    """A measurement that says how a service does, and its limit."""
+
+    metric: str = Field(description="metric of a source: errors as a share of the requests, latency as a time")
+    above: NotNegative | None = Field(default=None, description="trouble is above it: a share, or ms; default what the SLO leaves")
+
+
+class Trouble(Strict):
+    """When a service gets a boost without anybody asking."""
+
+    errors: Signal | None = None
+    latency: Signal | None = None
+    minutes: Annotated[int, Field(ge=1, le=60)] = Field(default=15, description="of the hour before a plan, above the limit in one region")
+    boost_hours: Annotated[float, Field(ge=1, le=72)] = Field(default=2.0, description="how long the boost lasts")
+
+    @model_validator(mode="after")
+    def _has_a_signal(self) -> Self:
+        if self.errors is None and self.latency is None:
+            raise ValueError("errors: missing, and so is latency; a service is in trouble by one of them")
+        return self
+
+
 class Service(Strict):
     """One service, application or client that asks for capacity."""
 
@@ -113,7 +139,24 @@ class Service(Strict):
     bid: list[BidStep] = Field(default=[], description="what its demand is worth, step by step; default by criticality and SLO")
     slo: ServiceLevel = ServiceLevel()
     demand: dict[Forecastable, str] = Field(min_length=1, description="resource -> metric of a source")
+    trouble: Trouble | None = Field(default=None, description="signals that give it a boost; none: only by hand")
     capacity: Capacity
+
+    @property
+    def signals(self) -> dict[str, Signal]:
+        """Signal -> its metric and its limit, which the SLO gives where none is set."""
+        if self.trouble is None:
+            return {}
+        by_slo = {"errors": round(1.0 - self.slo.availability, 9), "latency": self.slo.latency_ms}
+        given = {name: found for name in SIGNALS if (found := getattr(self.trouble, name)) is not None}
+        return {
+            name: found if found.above is not None else found.model_copy(update={"above": by_slo[name]}) for name, found in given.items()
+        }
+
+    @property
+    def measured(self) -> dict[str, str]:
+        """Resource or signal -> metric of a source: all that is measured of the service."""
+        return {str(name): metric for name, metric in self.demand.items()} | {name: signal.metric for name, signal in self.signals.items()}
 
     @model_validator(mode="after")
     def _bid_is_concave(self) -> Self:
@@ -130,6 +173,12 @@ class Service(Strict):
                 f"bid: usd_per_unit_hour {', '.join(f'{usd:g}' for usd in worth)} must not rise: what is served first is worth most; "
                 "exchange the steps"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _signals_have_a_limit(self) -> Self:
+        if lacking := [name for name, signal in self.signals.items() if signal.above is None]:
+            raise ValueError(f"trouble.{lacking[0]}.above: missing; give it, or slo.latency_ms")
         return self
 
     @model_validator(mode="after")

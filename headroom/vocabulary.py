@@ -19,6 +19,7 @@ __all__ = [
     "MEDIAN",
     "QUANTILES",
     "QUANTILE_COLUMNS",
+    "SIGNALS",
     "UNITS",
     "SeriesId",
     "horizon_bucket",
@@ -41,8 +42,11 @@ UNITS: Final = {
     "bandwidth": "Gbit/s",
     "requests": "1/s",
     "latency": "ms",
+    "errors": "1",
 }
 LOAD_RESOURCES: Final = ("requests",)
+# What says how a service does: measured and kept like demand, never forecast nor planned for.
+SIGNALS: Final = ("errors", "latency")
 
 
 class SeriesId(NamedTuple):

@@ -6,7 +6,7 @@ from feature_store.validation.judge import RowVerdict, SeriesVerdict, judge_rows
 from feature_store.validation.row_facts import wanted_rows
 from feature_store.validation.rules import RULES, Rule, Severity
 from feature_store.validation.series_facts import HISTORY
-from feature_store.validation.window import Window, demanded_metrics
+from feature_store.validation.window import Window, wanted_metrics
 
 __all__ = [
     "HISTORY",
@@ -16,8 +16,8 @@ __all__ = [
     "SeriesVerdict",
     "Severity",
     "Window",
-    "demanded_metrics",
     "judge_rows",
     "judge_series",
+    "wanted_metrics",
     "wanted_rows",
 ]

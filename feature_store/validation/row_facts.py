@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from feature_store.validation.window import Window, demanded_metrics
+from feature_store.validation.window import Window, wanted_metrics
 
 __all__ = ["key_facts", "row_facts", "wanted_rows"]
 
@@ -16,7 +16,7 @@ def wanted_rows(raw: pd.DataFrame, window: Window) -> pd.Series[bool]:
     Rows of unknown services and rows without a metric are wanted: they are judged.
     """
     metric, service = raw["metric"], raw["service"]
-    demanded = demanded_metrics(window.settings, window.source)
+    demanded = wanted_metrics(window.settings, window.source)
     pairs = set(demanded["service"] + "\n" + demanded["metric"])
     known_service = service.isin(list(window.settings.services))
     undemanded = known_service & metric.notna() & ~(service.astype("object") + "\n" + metric.astype("object")).isin(pairs)
@@ -52,7 +52,7 @@ def row_facts(raw: pd.DataFrame, window: Window) -> pd.DataFrame:
 
 def _factors(facts: pd.DataFrame, window: Window) -> pd.Series[float]:
     """1 where the unit measures every resource that the metric feeds, or where there is nothing to say; else NaN."""
-    demanded = demanded_metrics(window.settings, window.source)
+    demanded = wanted_metrics(window.settings, window.source)
     wrong = demanded[demanded["factor"].isna()]
     bad = (facts["service"] + "\n" + facts["metric"]).isin(set(wrong["service"] + "\n" + wrong["metric"]))
     return pd.Series(np.where(bad, np.nan, 1.0), index=facts.index)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from feature_store.validation.window import Window, demanded_metrics
+from feature_store.validation.window import Window, wanted_metrics
 from headroom.vocabulary import SeriesId
 
 __all__ = ["HISTORY", "hour_facts", "series_facts"]
@@ -84,7 +84,7 @@ def hour_facts(measured: pd.DataFrame, history: pd.DataFrame, window: Window) ->
 
 def expected_series(window: Window) -> list[SeriesId]:
     """The series that this source feeds, sorted."""
-    demanded = demanded_metrics(window.settings, window.source)
+    demanded = wanted_metrics(window.settings, window.source)
     return sorted(
         SeriesId(region, service, resource)
         for service, resource in zip(demanded["service"], demanded["resource"], strict=True)

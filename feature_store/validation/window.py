@@ -11,7 +11,7 @@ from headroom.errors import BadInputError
 from headroom.settings import Settings
 from headroom.settings_sources import MetricSource
 
-__all__ = ["Window", "demanded_metrics"]
+__all__ = ["Window", "wanted_metrics"]
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ class Window:
         return max(self.start, min(self.end, (self.issue_time - self.delay).floor(self.frequency)))
 
 
-def demanded_metrics(settings: Settings, source: MetricSource) -> pd.DataFrame:
-    """Which metric of the source feeds which resource: one row per `service, metric, resource`.
+def wanted_metrics(settings: Settings, source: MetricSource) -> pd.DataFrame:
+    """Which metric of the source feeds which resource or signal of a service: one row per `service, metric, resource`.
 
     `factor` converts the metric's unit to the resource's canonical one and is NaN when the unit does not measure it.
     """
     rows = [
         (name, metric, resource, source.metrics[metric].unit, _factor(source.metrics[metric].unit, resource))
         for name, service in settings.services.items()
-        for resource, metric in service.demand.items()
+        for resource, metric in service.measured.items()
         if metric in source.metrics
     ]
     frame = pd.DataFrame(rows, columns=["service", "metric", "resource", "unit", "factor"])

@@ -56,7 +56,9 @@ def plan_for(opened: Runtime, request: AllocationRequest) -> dict[str, Any]:
     """Make the plan; returns what later tasks of the run need, JSON-ready."""
     from headroom.allocation import make_plan
 
-    made = make_plan(opened, issue_time=request.issue_time, regions=request.regions, policy=request.policy)
+    made = make_plan(
+        opened, issue_time=request.issue_time, regions=request.regions, policy=request.policy, grant_boosts=not request.dry_run
+    )
     return {
         "issue_time": made.issue_time.isoformat(),
         "regions": made.regions,

@@ -83,6 +83,17 @@ def test_the_demo_is_valid_and_lists_its_series_in_order() -> None:
         ("services/edge/demand/cpu", "load", "services.edge.demand.cpu: no source gives metric 'load'; known: cpu_vcpu, egress_gbps,"),
         ("services/edge/demand/gpu", "x", "services.edge.demand.gpu: 'gpu': input should be 'cpu', 'memory', 'storage', 'bandwidth'"),
         ("services/live-scores/capacity/requests_per_vcpu", ..., "services.live-scores: capacity.requests_per_vcpu: missing;"),
+        ("services/batch/trouble", {"boost_hours": 1}, "services.batch.trouble: errors: missing, and so is latency;"),
+        (
+            "services/batch/trouble",
+            {"latency": {"metric": "cpu_vcpu"}},
+            "services.batch: trouble.latency.above: missing; give it, or slo.latency_ms",
+        ),
+        (
+            "services/edge/trouble",
+            {"errors": {"metric": "bad"}},
+            "services.edge.trouble.errors.metric: no source gives metric 'bad'; known:",
+        ),
         ("regions/us-central1/peers", ["us-central1"], "regions.us-central1.peers: 'us-central1' is not another region"),
         ("cloud", ..., "cloud: missing; add it"),
     ],

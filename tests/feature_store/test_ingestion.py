@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from ingestion_case import Case, at, like, rows, settings
+from ingestion_case import SETTINGS, Case, at, like, rows, settings
 
 from feature_store.ingestion import ingest_metrics
+from headroom.demand import hourly_demand
 from headroom.errors import BadInputError, SettingsError
+from headroom.settings import parse_settings
 
 DAY, HOUR1, HOUR2, HOUR3 = "2026-07-01T00:00", "2026-07-01T01:00", "2026-07-01T02:00", "2026-07-01T03:00"
 
@@ -253,6 +255,23 @@ def test_an_empty_window_fails_with_its_own_message(case: Case) -> None:
         BadInputError, match=r"source traces, window 2026-07-03.*: no rows; the window is empty; check the source, its clock"
     ):
         case.ingest("2026-07-03", "2026-07-04")
+
+
+def test_a_signal_is_judged_and_kept_like_demand_and_is_never_taken_for_it(tmp_path: Path) -> None:
+    text = SETTINGS.replace("FILE", "rows.csv").replace("REQUIRED", "true").replace("DELAY", "0").replace("EGRESS_UNIT", "Mbit/s")
+    text = text.replace("cpu_vcpu: {unit: vCPU, maximum: 1000}", "cpu_vcpu: {unit: vCPU}\n      failed: {unit: '%', maximum: 100}")
+    case = Case(tmp_path, parse_settings(text.replace("  batch:\n", "    trouble: {errors: {metric: failed}}\n  batch:\n")))
+    failed = rows(DAY, HOUR1).query("metric == 'cpu_vcpu'").assign(metric="failed", value=2.0)
+    failed.loc[failed.index[0], "value"] = 101.0
+    case.put(pd.concat([rows(DAY, HOUR1), failed]))
+    report = case.ingest(DAY, HOUR1)
+    assert (report.published, report.quarantined, report.not_wanted) == (60 + 23, 1, 12), "batch has no such signal"
+    assert case.quarantine()["rule"].tolist() == ["impossible_value"]
+    kept = case.table()
+    assert set(kept.loc[kept["unique_id"] == "asia-east1/edge/errors", "y"]) == {0.02}
+    assert "errors" not in {series.resource for series in case.settings.series}
+    demand = hourly_demand(case.lake, case.settings, start=at(DAY), end=at(HOUR1), as_of=at(HOUR1))
+    assert demand["unique_id"].tolist() == sorted(map(str, case.settings.series))
 
 
 def test_a_window_of_metrics_that_nobody_demands_says_so(case: Case) -> None:

@@ -28,6 +28,7 @@ from headroom.vocabulary import UNITS
         (300, "1/min", "requests", 5),
         (1.2, "s", "latency", 1200),
         (800, "us", "latency", 0.8),
+        (3, "%", "errors", 0.03),
     ],
 )
 def test_a_unit_is_converted(amount: float, unit: str, resource: str, canonical: float) -> None:
