@@ -20,9 +20,8 @@ import numpy as np
 
 from infra.program.problem import BoolArray, FloatArray, IntArray, Problem
 
-__all__ = ["TIERS", "Coverage", "coverage_of", "covered", "option_ranks", "scarcest"]
+__all__ = ["Coverage", "coverage_of", "covered", "machines_for", "option_groups", "saved_usd"]
 
-TIERS: Final = ("hot", "warm", "cold")
 _NOISE: Final = 1e-9
 
 
@@ -35,6 +34,8 @@ class Coverage:
 
     Attributes:
         need: (D, T, K, R) width of each band.
+        below, inverse: (D, T, K, R) a capacity c covers the share `(c - below) inverse` of a band, within 0 and 1: `below` is where the band
+            begins, `inverse` 1 / width. Bands without width are always covered.
         size: (M, R) what a machine serves of it.
         weight: (3, D, T, K) USD that covering the whole band by hot, warm, cold saves in the block, by expectation.
         worst_usd: expected USD lost with no capacity at all.
@@ -42,14 +43,19 @@ class Coverage:
     """
 
     need: FloatArray
+    below: FloatArray
+    inverse: FloatArray
     size: FloatArray
     weight: FloatArray
     worst_usd: float
     single: BoolArray
 
     def at(self, places: IntArray) -> Coverage:
-        """The demand of some places; `size` and `worst_usd` stay."""
-        return replace(self, need=self.need[places], weight=self.weight[:, places], single=self.single[places])
+        """The demand of some places, without the resources that none of them needs; `size` and `worst_usd` stay."""
+        single = self.single[places]
+        resources = 1 if single.all() else self.need.shape[3]
+        need, below, inverse = (a[places, ..., :resources] for a in (self.need, self.below, self.inverse))
+        return replace(self, need=need, below=below, inverse=inverse, weight=self.weight[:, places], single=single)
 
 
 def coverage_of(problem: Problem) -> Coverage:
@@ -68,49 +74,61 @@ def coverage_of(problem: Problem) -> Coverage:
     need[single, :, :, 0] = machines[single]
     size[alone] = 0.0
     size[alone, 0] = 1.0
-    return Coverage(need, size, weight, float(per_band.sum()), single)
+    wide = need > 0
+    below = np.where(wide, np.cumsum(need, axis=2) - need, -1.0)
+    inverse = np.divide(1.0, need, out=np.ones_like(need), where=wide)
+    return Coverage(need, below, inverse, size, weight, float(per_band.sum()), single)
 
 
 def covered(coverage: Coverage, capacity: FloatArray) -> FloatArray:
     """(D, T, K) share of each band that `capacity` (D, T, R) covers when bands are filled in their order, each by its scarcest resource."""
-    if coverage.single.all():
-        return _filled(coverage.need[..., 0], capacity[..., None, 0])
-    share = np.empty(coverage.need.shape[:3])
-    many = ~coverage.single
-    share[many] = _filled_by_all(coverage.need[many], capacity[many])
-    share[coverage.single] = _filled(coverage.need[coverage.single, ..., 0], capacity[coverage.single, :, None, 0])
+    share = _filled(coverage, capacity, 0)
+    many = np.flatnonzero(~coverage.single)
+    if many.size:
+        part = coverage if many.size == coverage.single.size else coverage.at(many)
+        among = share[many]
+        for resource in range(1, capacity.shape[2]):
+            among = np.minimum(among, _filled(part, capacity[many], resource))
+        # One resource fills a band that is reached before the next by itself, several may not.
+        full = np.cumprod(among >= 1.0 - _NOISE, axis=2)
+        among[:, :, 1:] *= full[:, :, :-1]
+        share[many] = among
     return share
 
 
-def _filled(need: FloatArray, capacity: FloatArray) -> FloatArray:
-    """Shares of bands (.., K) by one resource: a band that is reached is filled before the next, so the order comes by itself."""
-    left = capacity - np.cumsum(need, axis=-1) + need
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = left / need
-    share[need <= 0] = 1.0
-    return np.clip(share, 0.0, 1.0, out=share)
-
-
-def _filled_by_all(need: FloatArray, capacity: FloatArray) -> FloatArray:
-    before = np.cumsum(need, axis=2) - need
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = scarcest(np.where(need > 0, (capacity[:, :, None, :] - before) / need, 1.0))
-    share = np.clip(share, 0.0, 1.0)
-    full = np.cumprod(share >= 1.0 - _NOISE, axis=2)
-    share[:, :, 1:] *= full[:, :, :-1]
-    result: FloatArray = share
+def saved_usd(coverage: Coverage, tier: int, capacity: FloatArray) -> FloatArray:
+    """(D, T) USD that covering up to `tier` with `capacity` (D, T, R) saves."""
+    result: FloatArray = np.einsum("dtk,dtk->dt", coverage.weight[tier], covered(coverage, capacity))
     return result
 
 
-def scarcest(share: FloatArray) -> FloatArray:
-    """The least over the last axis, which is short: several times as fast as `min`."""
-    least = share[..., 0]
-    for resource in range(1, share.shape[-1]):
-        least = np.minimum(least, share[..., resource])
-    return least
+def option_groups(problem: Problem, coverage: Coverage) -> list[IntArray]:
+    """The options, in groups of different places: first those that are alone at theirs, then the first of the others, the second, ..."""
+    alone = coverage.single[problem.option_place]
+    ranks = _option_ranks(problem)
+    groups = [alone, *(~alone & (ranks == rank) for rank in range(int(ranks.max()) + 1))]
+    return [np.flatnonzero(group) for group in groups if group.any()]
 
 
-def option_ranks(problem: Problem) -> IntArray:
+def machines_for(width: FloatArray, size: FloatArray) -> FloatArray:
+    """(D, T, K) machines of `size` (D, R) that `width` (D, T, K, R) takes, whichever resource binds; inf where one is asked for that it lacks."""
+    most = np.zeros(width.shape[:3])
+    for resource in range(width.shape[3]):
+        wide = width[..., resource]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = wide / size[:, None, None, resource]
+        np.maximum(most, np.where(wide > 0, each, 0.0), out=most)
+    return most
+
+
+def _filled(coverage: Coverage, capacity: FloatArray, resource: int) -> FloatArray:
+    """(D, T, K) shares of the bands by one resource."""
+    share = capacity[:, :, resource, None] - coverage.below[..., resource]
+    share *= coverage.inverse[..., resource]
+    return np.clip(share, 0.0, 1.0, out=share)
+
+
+def _option_ranks(problem: Problem) -> IntArray:
     """(M,) the position of each option among those of its place."""
     order = np.argsort(problem.option_place, kind="stable")
     places = problem.option_place[order]
@@ -122,35 +140,35 @@ def option_ranks(problem: Problem) -> IntArray:
 
 def _weights(problem: Problem) -> FloatArray:
     value = problem.value
-    cold = np.minimum(problem.cold_loss[:, None, None] * value + _use_cost(problem, problem.cold_use_price), value)
     standby = np.where(np.isinf(problem.warm_price), np.inf, problem.warm_use_price)
-    warm = np.minimum(problem.warm_loss[:, None, None] * value + _use_cost(problem, standby), cold)
+    use_warm, use_cold = _use_costs(problem, standby, problem.cold_use_price)
+    cold = np.minimum(problem.cold_loss[:, None, None] * value + use_cold, value)
+    warm = np.minimum(problem.warm_loss[:, None, None] * value + use_warm, cold)
     chance = problem.reach * problem.block_hours[:, None]
-    result: FloatArray = np.stack([warm, cold - warm, value - cold]) * chance
+    result: FloatArray = np.stack([warm, cold - warm, value - cold])
+    result *= chance
     return result
 
 
-def _use_cost(problem: Problem, price: FloatArray) -> FloatArray:
-    """(D, T, K) USD per hour of serving a whole band with machines of the place's cheapest option at `price` (M, T); inf where none can."""
-    cost = np.full(problem.width.shape[:3], np.inf)
-    ranks = option_ranks(problem)
+def _use_costs(problem: Problem, *prices: FloatArray) -> list[FloatArray]:
+    """(D, T, K) USD per hour of serving a whole band with machines of the place's cheapest option, by each of `prices` (M, T); inf where none can."""
+    costs = [np.full(problem.width.shape[:3], np.inf) for _ in prices]
+    ranks = _option_ranks(problem)
     for rank in range(int(ranks.max()) + 1):
-        options = np.flatnonzero((ranks == rank) & np.isfinite(price).any(axis=1))
+        options = np.flatnonzero(ranks == rank)
         places = problem.option_place[options]
-        width, size = problem.width[places], problem.option_size[options][:, None, None, :]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            machines = np.where(width > 0, width / size, 0.0).max(axis=3)
-            usd = np.where(machines > 0, machines * price[options][:, :, None], np.where(np.isinf(price[options]), np.inf, 0.0)[:, :, None])
-        cost[places] = np.minimum(cost[places], usd)
-    return cost
+        machines = machines_for(problem.width[places], problem.option_size[options])
+        for cost, price in zip(costs, prices, strict=True):
+            with np.errstate(invalid="ignore"):
+                usd = machines * price[options][:, :, None]
+            # No machine at no price (0 x inf), or one that lacks a resource at price 0, serves nothing.
+            cost[places] = np.fmin(cost[places], usd)
+    return costs
 
 
 def _machines_in_bands(width: FloatArray, size: FloatArray) -> FloatArray:
     """(D, T, K) machines between the ends of each band: the scarcest resource decides at both ends."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        machines = np.where(width > 0, width, 0.0).cumsum(axis=2) / size[:, None, None, :]
-    at_end = np.nan_to_num(machines, nan=0.0).max(axis=3)
-    result: FloatArray = np.diff(at_end, axis=2, prepend=0.0)
+    result: FloatArray = np.diff(machines_for(width.cumsum(axis=2), size), axis=2, prepend=0.0)
     return np.clip(result, 0.0, None)
 
 

@@ -190,7 +190,9 @@ def _reachable_limits(problem: Problem, coverage: Coverage) -> BoolArray:
 
 def _disordered(coverage: Coverage) -> BoolArray:
     """(D,) places of several options in which some pool would gain from filling a later band before an earlier one."""
-    gain = coverage.weight[:, :, :, :, None]
-    rises = gain[:, :, :, 1:] * coverage.need[:, :, :-1] > gain[:, :, :, :-1] * coverage.need[:, :, 1:] * (1 + 1e-9)
-    result: BoolArray = rises.any(axis=(0, 2, 3, 4)) & ~coverage.single
+    many = ~coverage.single
+    gain, need = coverage.weight[:, many, :, :, None], coverage.need[many]
+    rises = gain[:, :, :, 1:] * need[:, :, :-1] > gain[:, :, :, :-1] * need[:, :, 1:] * (1 + 1e-9)
+    result = many.copy()
+    result[many] = rises.any(axis=(0, 2, 3, 4))
     return result

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from infra.program.coverage import Coverage
+from infra.program.coverage import Coverage, machines_for
 from infra.program.layout import Layout
 from infra.program.problem import FloatArray, IntArray, Problem
 
@@ -55,8 +55,7 @@ def band_scale(problem: Problem, coverage: Coverage) -> FloatArray:
     """
     largest = np.zeros((len(problem.places), coverage.size.shape[1]))
     np.maximum.at(largest, problem.option_place, coverage.size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        machines = np.where(coverage.need > 0, coverage.need / largest[:, None, None, :], 0.0).max(axis=3)
+    machines = machines_for(coverage.need, largest)
     return np.where(machines > 0, machines, 1.0)
 
 
@@ -156,6 +155,8 @@ def _money_rows(entries: _Entries, problem: Problem, layout: Layout) -> None:
 
 def _order_rows(entries: _Entries, layout: Layout, scale: FloatArray) -> None:
     """share_(k+1) <= share_k where it would not come by itself."""
+    if not layout.pattern.ordered.any():
+        return
     entries.add(layout.order, layout.cover[..., 1:], 1.0 / scale[:, :, 1:])
     entries.add(layout.order, layout.cover[..., :-1], -1.0 / scale[:, :, :-1])
 

@@ -10,7 +10,7 @@ import numpy as np
 from infra.program.coverage import Coverage
 from infra.program.layout import Layout
 from infra.program.matrix import day_of_block
-from infra.program.plan import Plan
+from infra.program.plan import Plan, summed
 from infra.program.problem import FloatArray, IntArray, Problem
 from infra.program.steps import step_costs
 
@@ -84,21 +84,21 @@ def fit_budget(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan,
 
 def limit_use(problem: Problem, plan: Plan) -> FloatArray:
     """(G, F, T) units taken from each family's limit."""
-    use = np.zeros(problem.family_limit.shape)
-    units = problem.option_quota[:, None]
-    np.add.at(use, (problem.region[problem.option_place], problem.option_family), units * (plan.hot + plan.warm + plan.cold))
+    families, units = len(problem.families), problem.option_quota[:, None]
+    cell = problem.region[problem.option_place] * families + problem.option_family
+    use = summed(cell, len(problem.regions) * families, units * (plan.hot + plan.warm + plan.cold))
     if problem.leases is not None:
         option = problem.leases.option
-        np.add.at(use, (problem.leases.lender, problem.option_family[option]), units[option] * plan.leased)
-    return use
+        lent = problem.leases.lender * families + problem.option_family[option]
+        use += summed(lent, use.shape[0], units[option] * plan.leased)
+    return use.reshape(problem.family_limit.shape)
 
 
 def share_use(problem: Problem, plan: Plan) -> FloatArray:
     """(D, F, T) units that a place takes in its own region."""
-    use = np.zeros(problem.share_limit.shape)
-    units = problem.option_quota[:, None] * (plan.hot + plan.warm + plan.cold)
-    np.add.at(use, (problem.option_place, problem.option_family), units)
-    return use
+    families, units = len(problem.families), problem.option_quota[:, None]
+    cell = problem.option_place * families + problem.option_family
+    return summed(cell, len(problem.places) * families, units * (plan.hot + plan.warm + plan.cold)).reshape(problem.share_limit.shape)
 
 
 def day_usd(problem: Problem, plan: Plan) -> FloatArray:

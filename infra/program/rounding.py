@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from infra.program.coverage import Coverage, option_ranks
+from infra.program.coverage import Coverage, option_groups
 from infra.program.highs import LinearSolution
 from infra.program.layout import Layout
 from infra.program.matrix import Program, day_of_block
-from infra.program.plan import Plan, capacity_of
+from infra.program.plan import Plan, capacity_of, summed
 from infra.program.problem import BoolArray, FloatArray, IntArray, Problem
 from infra.program.whole_path import PathInput, best_path
 
@@ -44,7 +44,8 @@ class _Rounding:
     def _path_input(self, plan: Plan, options: IntArray, surcharge: FloatArray) -> PathInput:
         problem, coverage = self.problem, self.coverage
         place = problem.option_place[options]
-        resources = 1 if coverage.single[place].all() else problem.shape[3]
+        part = coverage.at(place)
+        resources = part.need.shape[3]
         size = coverage.size[options][:, :resources]
         own = np.cumsum(np.stack([plan.hot, plan.warm, plan.cold])[:, options], axis=0)
         there = capacity_of(problem, coverage, plan)[:, place][..., :resources] - own[..., None] * size[:, None, :]
@@ -52,8 +53,7 @@ class _Rounding:
         least, most = self._bounds(options, there[0], size)
         cold = self.layout.cold[options]
         return PathInput(
-            need=coverage.need[place][..., :resources],
-            weight=coverage.weight[:, place],
+            demand=part,
             size=size,
             there=there,
             hot_price=self.prices[0, options],
@@ -86,7 +86,7 @@ def rounded(problem: Problem, coverage: Coverage, layout: Layout, program: Progr
     leased = np.floor(fractions.leased + 1e-6)
     unleased = np.zeros(fractions.hot.shape)
     if problem.leases is not None:
-        np.add.at(unleased, problem.leases.option, fractions.leased - leased)
+        unleased = summed(problem.leases.option, fractions.hot.shape[0], fractions.leased - leased)
     rounding = _Rounding(problem, coverage, layout, program, fractions, _priced(layout, program, optimum), unleased)
     plan = Plan(fractions.hot, fractions.warm, fractions.cold, leased)
     every = np.ones(fractions.hot.shape[0], dtype=bool)
@@ -103,6 +103,8 @@ def rounded(problem: Problem, coverage: Coverage, layout: Layout, program: Progr
 
 def guaranteed_capacity(problem: Problem, coverage: Coverage) -> FloatArray:
     """(D, T, R) hot capacity that the guaranteed shares take, from the latest lead time of the place on."""
+    if not problem.guaranteed.any():
+        return np.zeros((*coverage.need.shape[:2], coverage.need.shape[3]))
     latest = np.zeros(len(problem.places), dtype=np.int64)
     np.maximum.at(latest, problem.option_place, problem.ready_from)
     there = np.arange(problem.shape[1]) >= latest[:, None]
@@ -111,11 +113,8 @@ def guaranteed_capacity(problem: Problem, coverage: Coverage) -> FloatArray:
 
 
 def _all(rounding: _Rounding, plan: Plan, wanted: BoolArray, surcharge: FloatArray) -> Plan:
-    ranks = option_ranks(rounding.problem)
-    alone = rounding.coverage.single[rounding.problem.option_place]
-    groups = [alone] + [~alone & (ranks == rank) for rank in range(int(ranks.max()) + 1)]
-    for group in groups:
-        options = np.flatnonzero(group & wanted)
+    for group in option_groups(rounding.problem, rounding.coverage):
+        options = group[wanted[group]]
         if options.size:
             plan = rounding.run(plan, options, surcharge)
     return plan
@@ -125,8 +124,7 @@ def _above_flap_limit(problem: Problem, plan: Plan) -> BoolArray:
     """(D,) places with more starts and stops in some day than they may have."""
     if np.isinf(problem.flap_limit).all():
         return np.zeros(len(problem.places), dtype=bool)
-    moves = np.zeros((len(problem.places), problem.shape[1]))
-    np.add.at(moves, problem.option_place, np.abs(np.diff(plan.hot, axis=1, prepend=problem.held[:, None])))
+    moves = summed(problem.option_place, len(problem.places), np.abs(np.diff(plan.hot, axis=1, prepend=problem.held[:, None])))
     day = day_of_block(problem)
     per_day = np.add.reduceat(moves, np.flatnonzero(np.diff(day, prepend=-1)), axis=1)
     return np.asarray((per_day > problem.flap_limit[:, None] + 1e-6).any(axis=1))

@@ -117,14 +117,15 @@ def solve(
         plan = whole_machines(problem, coverage, layout, program, plan, optimum, small=small, gap=gap) if whole else plan
     except InfeasibleProgramError:
         raise conflict_error(problem, layout, program, whole=True) from None
+    cover = cover_of(problem, coverage, layout, plan)
     return Solution(
         status="optimal",
         hot=plan.hot,
         warm=plan.warm,
         cold=plan.cold,
         leased=plan.leased,
-        cover=cover_of(problem, coverage, layout, plan),
-        costs=costs_of(problem, coverage, layout, plan),
+        cover=cover,
+        costs=costs_of(problem, coverage, plan, cover),
         bound_usd=optimum.objective_usd,
         shadow_prices=shadow_prices(problem, layout, optimum),
         seconds=Seconds(built - begin, solved - built, time.perf_counter() - solved),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infra.program.coverage import Coverage
+from infra.program.coverage import Coverage, machines_for
 from infra.program.layout import ABSENT, Layout
 from infra.program.problem import BoolArray, FloatArray, IntArray, Problem
 
@@ -32,8 +32,7 @@ def starting_basis(problem: Problem, coverage: Coverage, layout: Layout) -> Basi
     first = np.unique(problem.option_place, return_index=True)[1]
     size = coverage.size[first][:, None, :]
     hours = problem.block_hours
-    with np.errstate(divide="ignore", invalid="ignore"):
-        machines = np.where(coverage.need > 0, coverage.need / size[:, :, None, :], 0.0).max(axis=3)
+    machines = machines_for(coverage.need, coverage.size[first])
     hot_usd, warm_usd = (
         (price[first] * hours)[:, :, None] * np.where(machines > 0, machines, 1.0) for price in (problem.hot_price, problem.warm_price)
     )

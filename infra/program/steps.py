@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infra.program.coverage import Coverage, covered, option_ranks
+from infra.program.coverage import Coverage, option_groups, saved_usd
 from infra.program.layout import Layout
 from infra.program.plan import Plan, capacity_of
 from infra.program.problem import FloatArray, Problem
@@ -52,18 +52,17 @@ def _lost(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, chan
     """(3, M, T) USD of expected loss more: the capacity up to hot serves all tiers, the one up to cold only the last."""
     capacity = capacity_of(problem, coverage, plan)
     usd = np.zeros((3, *plan.hot.shape))
-    ranks = option_ranks(problem)
     tiers = (np.ones(len(problem.places), dtype=bool), layout.pattern.warm_places, layout.pattern.cold_places)
-    for tier, there in enumerate(tiers):
-        if not there.any():
-            continue
-        now = (coverage.weight[tier] * covered(coverage, capacity[tier])).sum(axis=2)
-        for rank in range(int(ranks.max()) + 1):
-            options = np.flatnonzero((ranks == rank) & there[problem.option_place])
-            place = problem.option_place[options]
-            moved = np.clip(capacity[tier][place] + change * coverage.size[options][:, None, :], 0, None)
-            then = (coverage.weight[tier, place] * covered(coverage.at(place), moved)).sum(axis=2)
-            usd[tier, options] = now[place] - then
+    for group in option_groups(problem, coverage):
+        part = coverage.at(problem.option_place[group])
+        resources = part.need.shape[3]
+        size = coverage.size[group][:, None, :resources]
+        for tier in range(3):
+            there = tiers[tier][problem.option_place[group]]
+            if there.any():
+                now = capacity[tier][problem.option_place[group], :, :resources]
+                then = np.clip(now + change * size, 0, None)
+                usd[tier, group] = np.where(there[:, None], saved_usd(part, tier, now) - saved_usd(part, tier, then), 0.0)
     return np.cumsum(usd[::-1], axis=0)[::-1]
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from infra.program.coverage import scarcest
+from infra.program.coverage import Coverage
 from infra.program.problem import BoolArray, FloatArray, IntArray
 
 __all__ = ["PathInput", "best_path"]
@@ -25,7 +25,7 @@ class PathInput:
     """Options of different places, m of them.
 
     Attributes:
-        need: (m, T, K, R) bands of the place. weight: (3, m, T, K) USD that covering each saves. size: (m, R) of one machine.
+        demand: of the m places. size: (m, R) of one machine.
         there: (3, m, T, R) capacity up to hot, warm and cold without the option.
         hot_price, warm_price, cold_price: (m, T) USD per machine and block, shadow prices of the limits included.
         standby: (m, T) whether there is a warm pool. cold_most: (m, T) most cold machines that count; 0 where buying is not limited.
@@ -33,8 +33,7 @@ class PathInput:
         least, most: (m, T) bounds of hot. held: (m,) hot before block 0. start_cost: (m, T) USD per start.
     """
 
-    need: FloatArray
-    weight: FloatArray
+    demand: Coverage
     size: FloatArray
     there: FloatArray
     hot_price: FloatArray
@@ -50,19 +49,17 @@ class PathInput:
 
     def saved(self, tier: int, machines: FloatArray) -> FloatArray:
         """(..., m, T) USD saved by so many machines of the option up to a tier."""
-        if self.need.shape[3] == 1:
-            share = self._share(machines[..., None] * self.size[:, None, :] + self.there[tier], self.need[..., 0])
-        else:
-            capacity = machines[..., None] * self.size[:, None, :] + self.there[tier]
-            share = scarcest(self._share(capacity[..., None, :], self.need))
-        result: FloatArray = np.einsum("...k,...k->...", np.clip(share, 0.0, 1.0), self.weight[tier])
+        share = self._share(tier, machines, 0)
+        for resource in range(1, self.size.shape[1]):
+            np.minimum(share, self._share(tier, machines, resource), out=share)
+        result: FloatArray = np.einsum("...k,...k->...", np.clip(share, 0.0, 1.0, out=share), self.demand.weight[tier])
         return result
 
-    def _share(self, capacity: FloatArray, need: FloatArray) -> FloatArray:
-        before = np.cumsum(need, axis=2) - need
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = (capacity - before) / need
-        return np.where(need > 0, share, 1.0)
+    def _share(self, tier: int, machines: FloatArray, resource: int) -> FloatArray:
+        capacity = machines * self.size[:, None, resource] + self.there[tier, ..., resource]
+        share: FloatArray = capacity[..., None] - self.demand.below[..., resource]
+        share *= self.demand.inverse[..., resource]
+        return share
 
 
 def best_path(given: PathInput) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -7,7 +7,7 @@ import pytest
 
 from infra.program import Solution, bands_from_quantiles, binding_limits, reasons_of, solve
 from infra.program.coverage import coverage_of
-from infra.program.plan import Plan, costs_of
+from infra.program.plan import Plan, costs_of, cover_of
 from tests.infra.program_problems import one_place, random_problem
 
 LEVELS = np.array([0.1, 0.5, 0.9, 0.99])
@@ -26,7 +26,8 @@ def test_the_quantile_bought_is_that_of_the_forecast() -> None:
 
 def _cost(problem, plan: Solution, **changes) -> float:
     pools = {name: getattr(plan, name).copy() for name in ("hot", "warm", "cold", "leased")} | changes
-    return costs_of(problem, coverage_of(problem), plan.warm_start.layout, Plan(**pools)).total_usd
+    coverage, layout, changed = coverage_of(problem), plan.warm_start.layout, Plan(**pools)
+    return costs_of(problem, coverage, changed, cover_of(problem, coverage, layout, changed)).total_usd
 
 
 @pytest.mark.parametrize("seed", range(4))
