@@ -18,6 +18,9 @@ _THREADS: Final = 1
 # A share of the cost.
 EXACT: Final = 1e-4
 _SECONDS: Final = 60.0
+# HiGHS's `simplex_scale_strategy`.
+_NO_SCALING: Final = 0
+_SCALING: Final = 2
 
 
 class InfeasibleProgramError(Exception):
@@ -50,19 +53,10 @@ class Solver:
 
     def renew(self, program: Program) -> None:
         """Take over the numbers of a program of the same shape; the basis stays."""
-        old, highs = self._program, self._highs
-        columns = np.arange(program.cost.size, dtype=np.int32)
-        if _same_matrix(old, program):
-            _check(highs.changeColsCost(columns.size, columns, program.cost), "changeColsCost")
-            _check(highs.changeColsBounds(columns.size, columns, program.lower, program.upper), "changeColsBounds")
-            rows = np.arange(program.row_upper.size, dtype=np.int32)
-            below = np.full(rows.size, -np.inf)
-            _check(highs.changeRowsBounds(rows.size, rows, below, program.row_upper), "changeRowsBounds")
-            _check(highs.changeObjectiveOffset(program.offset), "changeObjectiveOffset")
-        else:
-            basis = highs.getBasis()
-            _pass(highs, program)
-            _check(highs.setBasis(basis), "setBasis")
+        basis = self._highs.getBasis()
+        _pass(self._highs, program)
+        _check(self._highs.setBasis(basis), "setBasis")
+        self._near(True)
         self._program = program
 
     def solve(self) -> LinearSolution:
@@ -80,6 +74,7 @@ class Solver:
         if self._highs.getModelStatus() not in known:
             # A basis that leads nowhere is forgotten, and everything begins anew, with presolve.
             _check(self._highs.clearSolver(), "clearSolver")
+            self._near(False)
             status = self._highs.run()
         found = self._highs.getModelStatus()
         if found in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
@@ -142,6 +137,11 @@ class Solver:
             raise SolverFailedError(f"no plan of whole machines: HiGHS stopped with {self._highs.modelStatusToString(found)}")
         return np.asarray(self._highs.getSolution().col_value)
 
+    def _near(self, near: bool) -> None:
+        """Between two plans lie a few thousand steps: scaling the matrix and perturbing the costs, which protect long ways, take longer than these."""
+        self._option("simplex_scale_strategy", _NO_SCALING if near else _SCALING)
+        self._option("dual_simplex_cost_perturbation_multiplier", 0.0 if near else 1.0)
+
     def _option(self, name: str, value: Any) -> None:
         _check(self._highs.setOptionValue(name, value), name)
 
@@ -168,16 +168,6 @@ def _pass(highs: Any, program: Program) -> None:
     bounds = (program.cost, program.lower, program.upper)
     status = highs.passModel(columns, rows, matrix.nnz, column_wise, minimise, program.offset, *bounds, *limits, *entries, continuous)
     _check(status, "passModel")
-
-
-def _same_matrix(old: Program, new: Program) -> bool:
-    a, b = old.matrix, new.matrix
-    return (
-        a.nnz == b.nnz
-        and np.array_equal(a.indptr, b.indptr)
-        and np.array_equal(a.indices, b.indices)
-        and np.allclose(a.data, b.data, rtol=1e-12)
-    )
 
 
 def _check(status: Any, what: str) -> None:

@@ -47,6 +47,18 @@ def test_the_same_problem_has_the_same_plan() -> None:
     assert first.cost_usd == second.cost_usd
 
 
+@QUICK
+@given(seed=st.integers(0, 10_000), units=st.sampled_from([1e-4, 1.0, 1e6]), movement=st.booleans())
+def test_a_warm_start_leads_to_the_same_optimum_however_far_the_other_problem_is(seed: int, units: float, movement: bool) -> None:
+    """Another demand, and memory in other units: the start is as good as none."""
+    before, other = (random_problem(number, resources=2, two_types=True, leases=True, budget=True) for number in (seed, seed + 1))
+    other = replace(other, width=other.width * [1.0, units], option_size=other.option_size * [1.0, units])
+    if movement:
+        before, other = (replace(problem, hold_hours=np.asarray(3.0), flap_limit=np.asarray(9.0)) for problem in (before, other))
+    warm = solve(other, whole=False, warm_start=solve(before, whole=False))
+    assert warm.bound_usd == pytest.approx(solve(other, whole=False, method="simplex").bound_usd, rel=1e-7)
+
+
 def test_a_solution_of_another_shape_is_no_start() -> None:
     before = solve(random_problem(1, blocks=6))
     other = random_problem(1, blocks=8)
