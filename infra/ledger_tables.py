@@ -64,14 +64,36 @@ class UtcTime(TypeDecorator[pd.Timestamp]):
 
 _METADATA = MetaData()
 
+
+def _id() -> Column[Any]:
+    return Column("id", Integer, primary_key=True)
+
+
+def _when_and_where() -> list[Column[Any]]:
+    return [Column("issue_time", UtcTime, nullable=False), Column("region", String(63), nullable=False)]
+
+
+def _held() -> list[Column[Any]]:
+    """The columns of `infra.ledger.Holding`."""
+    return [
+        Column("zone", String(63), nullable=False),
+        Column("service", String(63), nullable=False),
+        Column("resource", String(32), nullable=False),
+        Column("pool", String(16), nullable=False),
+        Column("name", String(63), nullable=False),
+        Column("amount", Float, nullable=False),
+        Column("unit", String(16), nullable=False),
+        Column("usd_per_hour", Float, nullable=False),
+    ]
+
+
 # One row per writing call, written before the call. `intent` is what is wanted and why; `request_id` is the intent plus
 # the number of times that it was finished before, so a retry replays and a later genuine need is a new request.
 actions = Table(
     "ledger_actions",
     _METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("issue_time", UtcTime, nullable=False),
-    Column("region", String(63), nullable=False),
+    _id(),
+    *_when_and_where(),
     Column("zone", String(63), nullable=False),
     Column("service", String(63), nullable=False),
     Column("kind", String(32), nullable=False),
@@ -99,9 +121,8 @@ actions = Table(
 facts = Table(
     "ledger_facts",
     _METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("issue_time", UtcTime, nullable=False),
-    Column("region", String(63), nullable=False),
+    _id(),
+    *_when_and_where(),
     Column("zone", String(63), nullable=False),
     Column("service", String(63), nullable=False),
     Column("name", String(63), nullable=False),
@@ -119,9 +140,8 @@ facts = Table(
 unmet = Table(
     "ledger_unmet",
     _METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("issue_time", UtcTime, nullable=False),
-    Column("region", String(63), nullable=False),
+    _id(),
+    *_when_and_where(),
     Column("service", String(63), nullable=False),
     Column("resource", String(32), nullable=False),
     Column("pool", String(16), nullable=False),
@@ -137,29 +157,19 @@ unmet = Table(
 holdings = Table(
     "ledger_holdings",
     _METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("issue_time", UtcTime, nullable=False),
-    Column("region", String(63), nullable=False),
-    Column("zone", String(63), nullable=False),
-    Column("service", String(63), nullable=False),
-    Column("resource", String(32), nullable=False),
-    Column("pool", String(16), nullable=False),
-    Column("name", String(63), nullable=False),
-    Column("amount", Float, nullable=False),
-    Column("unit", String(16), nullable=False),
-    Column("usd_per_hour", Float, nullable=False),
+    _id(),
+    *_when_and_where(),
+    *_held(),
     Column("confirmed_at", UtcTime, nullable=False),
     Index("ledger_holdings_region", "region"),
 )
-
 
 # Which reconciliations have confirmed something, and what: `holdings` of every issue time, kept for the bill.
 results = Table(
     "ledger_results",
     _METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("issue_time", UtcTime, nullable=False),
-    Column("region", String(63), nullable=False),
+    _id(),
+    *_when_and_where(),
     Column("confirmed_at", UtcTime, nullable=False),
     UniqueConstraint("region", "issue_time", name="ledger_results_key"),
 )
@@ -167,17 +177,9 @@ results = Table(
 held_history = Table(
     "ledger_held_history",
     _METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("issue_time", UtcTime, nullable=False),
-    Column("region", String(63), nullable=False),
-    Column("zone", String(63), nullable=False),
-    Column("service", String(63), nullable=False),
-    Column("resource", String(32), nullable=False),
-    Column("pool", String(16), nullable=False),
-    Column("name", String(63), nullable=False),
-    Column("amount", Float, nullable=False),
-    Column("unit", String(16), nullable=False),
-    Column("usd_per_hour", Float, nullable=False),
+    _id(),
+    *_when_and_where(),
+    *_held(),
     Index("ledger_held_history_region_time", "region", "issue_time"),
 )
 
@@ -185,7 +187,7 @@ held_history = Table(
 adoptions = Table(
     "ledger_adoptions",
     _METADATA,
-    Column("id", Integer, primary_key=True),
+    _id(),
     Column("region", String(63), nullable=False),
     Column("service", String(63), nullable=False),
     Column("what", String(16), nullable=False),
@@ -196,12 +198,11 @@ adoptions = Table(
     Index("ledger_adoptions_region_until", "region", "until"),
 )
 
-
 # Services that weigh more for a while, and who wanted it why.
 boosts = Table(
     "ledger_boosts",
     _METADATA,
-    Column("id", Integer, primary_key=True),
+    _id(),
     Column("service", String(63), nullable=False),
     Column("start", UtcTime, nullable=False),
     Column("end", UtcTime, nullable=False),
@@ -210,12 +211,11 @@ boosts = Table(
     Index("ledger_boosts_end", "end"),
 )
 
-
 # What was found changed by hand and is no drift any more: it counts as asked for until the next call on the resource.
 accepted = Table(
     "ledger_accepted",
     _METADATA,
-    Column("id", Integer, primary_key=True),
+    _id(),
     Column("region", String(63), nullable=False),
     Column("kind", String(32), nullable=False),
     Column("zone", String(63), nullable=False),
