@@ -154,7 +154,7 @@ class Executor:
 
         Waits while the group lets machines go; when none leaves any more and some are still there, the next look decides anew.
         """
-        if action.kind != "reservation" or action.verb not in ("resize", "delete") or action.wanted["count"] >= action.held:
+        if action.kind != "reservation" or not action.releases:
             return True
         end = time.monotonic() + self.settle_seconds
         while True:
