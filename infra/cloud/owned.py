@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from infra.actions import Kind
 from infra.cloud.connection import Connection
-from infra.cloud.writes import LABEL
+from infra.cloud.writes import LABEL, SERVICE_LABEL
 
 __all__ = ["Owned", "owned_in_region", "owned_templates"]
 
 _FOR: Final = re.compile(rf"^{LABEL}: hot capacity for (\S+);")
-_SERVICE_LABEL: Final = "headroom-service"
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,12 @@ def owned_in_region(connection: Connection, region: str, zones: Sequence[str]) -
     def gather(client: str, request: dict[str, Any], read: Callable[[Any], Owned | None]) -> list[Owned]:
         return [found for found in connection.list(client, request, read) if found is not None]
 
-    found = gather("RegionInstanceGroupManagersClient", {"region": region}, lambda m: _group(region, m))
-    found += gather("RegionDisksClient", {"region": region}, lambda m: _disk("regional-disk", region, "", m, m.size_gb))
+    found = gather("RegionInstanceGroupManagersClient", {"region": region}, partial(_group, region))
+    found += gather("RegionDisksClient", {"region": region}, partial(_disk, "regional-disk", region, ""))
     for zone in zones:
-        found += gather("ReservationsClient", {"zone": zone}, lambda m, zone=zone: _reservation(region, zone, m))  # type: ignore[misc]
-        found += gather("DisksClient", {"zone": zone}, lambda m, zone=zone: _disk("disk", region, zone, m, m.size_gb))  # type: ignore[misc]
-        pool: Callable[..., Owned | None] = lambda m, zone=zone: _disk("storage-pool", region, zone, m, m.pool_provisioned_capacity_gb)  # noqa: E731 - one of four alike
-        found += gather("StoragePoolsClient", {"zone": zone}, pool)
+        found += gather("ReservationsClient", {"zone": zone}, partial(_reservation, region, zone))
+        found += gather("DisksClient", {"zone": zone}, partial(_disk, "disk", region, zone))
+        found += gather("StoragePoolsClient", {"zone": zone}, partial(_disk, "storage-pool", region, zone))
     return found
 
 
@@ -61,7 +60,7 @@ def owned_templates(connection: Connection) -> list[Owned]:
         if message.description != LABEL:
             return None
         properties = message.properties
-        service = properties.labels.get(_SERVICE_LABEL, "")
+        service = properties.labels.get(SERVICE_LABEL, "")
         return Owned("template", "", "", message.name, service, properties.machine_type, 0, 0)
 
     return [found for found in connection.list("InstanceTemplatesClient", {}, read) if found is not None]
@@ -83,7 +82,8 @@ def _reservation(region: str, zone: str, message: Any) -> Owned | None:
     return Owned("reservation", region, zone, message.name, service, machine_type, int(specific.count), int(specific.in_use_count))
 
 
-def _disk(kind: Kind, region: str, zone: str, message: Any, gib: Any) -> Owned | None:
+def _disk(kind: Kind, region: str, zone: str, message: Any) -> Owned | None:
     if message.labels.get(LABEL) != "true":
         return None
-    return Owned(kind, region, zone, message.name, message.labels.get(_SERVICE_LABEL, ""), "", int(gib), 0)
+    gib = message.pool_provisioned_capacity_gb if kind == "storage-pool" else message.size_gb
+    return Owned(kind, region, zone, message.name, message.labels.get(SERVICE_LABEL, ""), "", int(gib), 0)

@@ -8,6 +8,7 @@ from infra.actions import Action
 
 __all__ = [
     "LABEL",
+    "SERVICE_LABEL",
     "create_disk",
     "create_group",
     "create_pool",
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 LABEL: Final = "headroom-managed"
+# On what says whose it is; `_` in place of the colon of `service:client`.
+SERVICE_LABEL: Final = "headroom-service"
 _IMAGE: Final = "projects/debian-cloud/global/images/family/debian-12"
 _POOL_IOPS: Final = 10_000  # the least that a hyperdisk-balanced pool may have
 _POOL_THROUGHPUT: Final = 1_024
@@ -168,7 +171,7 @@ def resize_pool(_project: str, action: Action) -> Request:
 
 
 def _labels(action: Action) -> dict[str, str]:
-    return {LABEL: "true", "headroom-service": action.service.replace(":", "_")}
+    return {LABEL: "true", SERVICE_LABEL: action.service.replace(":", "_")}
 
 
 def _template(project: str, action: Action) -> str:
