@@ -6,10 +6,10 @@ as in plans; machines that outlive their reservation cost the same.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from headroom.errors import BadInputError
 from infra.ledger import Ledger
@@ -88,9 +88,9 @@ def _in_force(plans: pd.DataFrame) -> pd.DataFrame:
     return sums.sort_values("issue_time").drop_duplicates(["region", "ds"], keep="last").drop(columns="issue_time")
 
 
-def _frame(ledger: Ledger, query: object, columns: list[str]) -> pd.DataFrame:
+def _frame(ledger: Ledger, query: Select[Any], columns: list[str]) -> pd.DataFrame:
     with ledger.engine.begin() as connection:
-        rows = connection.execute(query).mappings().all()  # type: ignore[call-overload]
+        rows = connection.execute(query).mappings().all()
     frame = pd.DataFrame([{name: row[name] for name in columns} for row in rows], columns=columns)
     return frame.assign(issue_time=_stamps(frame["issue_time"]))
 
