@@ -6,13 +6,23 @@ import hashlib
 import re
 from typing import Final
 
-__all__ = ["GROUP_NAME_LENGTH", "PREFIX", "resource_name"]
+__all__ = ["GROUP_NAME_LENGTH", "PREFIX", "group_name", "machines_name", "resource_name"]
 
 PREFIX: Final = "headroom"
 # RFC 1035; a group's name also begins its machines' names, which add five characters.
 _LONGEST: Final = 63
 GROUP_NAME_LENGTH: Final = 58
 _HASH: Final = 6
+
+
+def group_name(service: str) -> str:
+    """Of a service's group of machines in a region."""
+    return resource_name(service, longest=GROUP_NAME_LENGTH)
+
+
+def machines_name(service: str, machine_type: str) -> str:
+    """Of the template, and of the reservation in every zone that holds some: one per service and machine type."""
+    return resource_name(service, machine_type)
 
 
 def resource_name(*parts: str, longest: int = _LONGEST) -> str:

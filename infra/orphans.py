@@ -19,7 +19,7 @@ from infra.cloud import Cloud, Owned
 from infra.executor import Executor
 from infra.ledger import Entry, Ledger
 from infra.ledger_history import made_by_us
-from infra.names import GROUP_NAME_LENGTH, resource_name
+from infra.names import group_name, machines_name
 from infra.prices import list_prices
 
 __all__ = ["Orphan", "collect", "find_orphans"]
@@ -105,8 +105,8 @@ def _kept(owned: Owned, wanted: set[str]) -> str:
 
 
 def _wanted_names(settings: Settings) -> set[str]:
-    names = {resource_name(name, longest=GROUP_NAME_LENGTH) for name in settings.services}
-    return names | {resource_name(name, service.capacity.machine_type) for name, service in settings.services.items()}
+    groups = {group_name(name) for name in settings.services}
+    return groups | {machines_name(name, service.capacity.machine_type) for name, service in settings.services.items()}
 
 
 def _usd_per_hour(owned: Owned) -> float:

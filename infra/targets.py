@@ -12,7 +12,7 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.settings import Settings
 from headroom.settings_services import Service, Storage
-from infra.names import GROUP_NAME_LENGTH, resource_name
+from infra.names import group_name, machines_name, resource_name
 from infra.prices import BANDWIDTH_USD_PER_GBPS_HOUR, list_prices
 
 __all__ = [
@@ -83,16 +83,16 @@ class MachineTarget:
 
     @property
     def group(self) -> str:
-        return resource_name(self.service, longest=GROUP_NAME_LENGTH)
+        return group_name(self.service)
 
     @property
     def template(self) -> str:
-        return resource_name(self.service, self.machine_type)
+        return machines_name(self.service, self.machine_type)
 
     @property
     def reservation(self) -> str:
-        """The same name as the template: one per service and machine type, in every zone that holds some."""
-        return resource_name(self.service, self.machine_type)
+        """The same name as the template, in every zone that holds some."""
+        return machines_name(self.service, self.machine_type)
 
 
 @dataclass(frozen=True)
