@@ -55,8 +55,7 @@ class Solver:
         """Take over the numbers of a program of the same shape; the basis stays."""
         basis = self._highs.getBasis()
         _pass(self._highs, program)
-        _check(self._highs.setBasis(basis), "setBasis")
-        self._near(True)
+        self._begin_at(basis)
         self._program = program
 
     def solve(self) -> LinearSolution:
@@ -100,7 +99,7 @@ class Solver:
         given = highspy.HighsBasis()
         given.col_status, given.row_status = names[basis.columns].tolist(), names[basis.rows].tolist()
         given.valid, given.alien = True, False
-        _check(self._highs.setBasis(given), "setBasis")
+        self._begin_at(given)
 
     def basis(self) -> Basis:
         """Where the last solve ended."""
@@ -137,8 +136,12 @@ class Solver:
             raise SolverFailedError(f"no plan of whole machines: HiGHS stopped with {self._highs.modelStatusToString(found)}")
         return np.asarray(self._highs.getSolution().col_value)
 
+    def _begin_at(self, basis: Any) -> None:
+        _check(self._highs.setBasis(basis), "setBasis")
+        self._near(True)
+
     def _near(self, near: bool) -> None:
-        """Between two plans lie a few thousand steps: scaling the matrix and perturbing the costs, which protect long ways, take longer than these."""
+        """From a good start it is a few thousand steps: scaling the matrix and perturbing the costs, which protect long ways, take longer."""
         self._option("simplex_scale_strategy", _NO_SCALING if near else _SCALING)
         self._option("dual_simplex_cost_perturbation_multiplier", 0.0 if near else 1.0)
 
