@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from infra.program.conflict import conflict_error
 from infra.program.coverage import Coverage, coverage_of
 from infra.program.highs import EXACT, InfeasibleProgramError, LinearSolution, Solver
+from infra.program.integer_plan import integer_plan
 from infra.program.layout import Layout, Pattern, layout_of, pattern_of
 from infra.program.matrix import Program, build_program
 from infra.program.plan import Costs, Plan, costs_of, cover_of
@@ -17,9 +19,12 @@ from infra.program.problem import FloatArray, Problem
 from infra.program.regional_start import WORTHWHILE_ROWS, regional_basis
 from infra.program.shadow_prices import ShadowPrice, shadow_prices
 from infra.program.starting_basis import Basis, starting_basis
-from infra.program.whole_machines import SMALL, whole_machines
+from infra.program.whole_machines import whole_machines
 
 __all__ = ["Seconds", "Solution", "WarmStart", "solve"]
+
+# Up to so many whole numbers the mixed-integer program is solved: a second or so.
+_SMALL: Final = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +85,7 @@ def solve(
     *,
     warm_start: Solution | None = None,
     whole: bool = True,
-    small: int = SMALL,
+    small: int = _SMALL,
     gap: float = EXACT,
     method: str = "choose",
 ) -> Solution:
@@ -103,7 +108,11 @@ def solve(
     warm = _usable(warm_start, pattern)
     layout = warm.layout if warm is not None else layout_of(pattern)
     program = build_program(problem, coverage, layout)
-    solver = _renewed(warm, program) if warm is not None else Solver(program, method=method)
+    if warm is not None:
+        solver = warm.solver
+        solver.renew(program)
+    else:
+        solver = Solver(program, method=method)
     built = time.perf_counter()
     if warm is None and method == "choose":
         solver.start_from(_start(problem, coverage, layout, program))
@@ -113,10 +122,12 @@ def solve(
         raise conflict_error(problem, layout, program) from None
     solved = time.perf_counter()
     plan = _plan(layout, optimum)
-    try:
-        plan = whole_machines(problem, coverage, layout, program, plan, optimum, small=small, gap=gap) if whole else plan
-    except InfeasibleProgramError:
-        raise conflict_error(problem, layout, program, whole=True) from None
+    if whole:
+        few = plan.hot.size + plan.warm.size + plan.leased.size <= small
+        try:
+            plan = integer_plan(layout, program, gap=gap) if few else whole_machines(problem, coverage, layout, program, plan, optimum)
+        except InfeasibleProgramError:
+            raise conflict_error(problem, layout, program, whole=True) from None
     cover = cover_of(problem, coverage, layout, plan)
     return Solution(
         status="optimal",
@@ -137,11 +148,6 @@ def solve(
 def _usable(earlier: Solution | None, pattern: Pattern) -> WarmStart | None:
     """The earlier program when it can hold a problem of this pattern."""
     return earlier.warm_start if earlier is not None and earlier.warm_start.layout.pattern.serves(pattern) else None
-
-
-def _renewed(warm: WarmStart, program: Program) -> Solver:
-    warm.solver.renew(program)
-    return warm.solver
 
 
 def _start(problem: Problem, coverage: Coverage, layout: Layout, program: Program) -> Basis:

@@ -1,13 +1,11 @@
-"""Whole machines: for small problems the best ones (mixed integer), for large ones rounded option by option, repaired, and verified."""
+"""Whole machines for large problems: rounded option by option, repaired, and verified."""
 
 from __future__ import annotations
-
-from typing import Final
 
 import numpy as np
 
 from infra.program.coverage import Coverage
-from infra.program.highs import EXACT, InfeasibleProgramError, LinearSolution, SolverFailedError
+from infra.program.highs import InfeasibleProgramError, LinearSolution, SolverFailedError
 from infra.program.integer_plan import integer_plan, remade
 from infra.program.kept import broken_rows
 from infra.program.layout import Layout
@@ -19,10 +17,7 @@ from infra.program.repair import fit_budget, fit_limits
 from infra.program.room import use_room
 from infra.program.rounding import guaranteed_capacity, rounded
 
-__all__ = ["SMALL", "whole_machines"]
-
-# Up to so many whole numbers the mixed-integer program is solved: a second or so.
-SMALL: Final = 400
+__all__ = ["whole_machines"]
 
 
 def whole_machines(
@@ -32,9 +27,6 @@ def whole_machines(
     program: Program,
     fractions: Plan,
     optimum: LinearSolution,
-    *,
-    small: int = SMALL,
-    gap: float = EXACT,
 ) -> Plan:
     """The plan with whole machines, within every limit.
 
@@ -46,8 +38,6 @@ def whole_machines(
         InfeasibleProgramError: when no plan of whole machines meets the limits.
         SolverFailedError: when none was found in time.
     """
-    if fractions.hot.size + fractions.warm.size + fractions.leased.size <= small:
-        return integer_plan(layout, program, gap=gap)
     plan = rounded(problem, coverage, layout, program, fractions, optimum)
     least = _least(problem, coverage, program, layout, plan)
     start = held_long_enough(problem, in_time(problem, plan))
