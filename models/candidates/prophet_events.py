@@ -47,7 +47,7 @@ class ProphetEvents:
         self, history: pd.DataFrame, events: pd.DataFrame, issue_time: pd.Timestamp, horizon: int = HORIZON_HOURS
     ) -> pd.DataFrame:
         rhythm = self._calendar.rhythm
-        names, values = grid(history.dropna(subset=["y"]), issue_time, rhythm)
+        names, values = grid(history, issue_time, rhythm)
         hours = pd.date_range(end=issue_time + (horizon - 1) * rhythm.step, periods=rhythm.context + horizon, freq=rhythm.step)
         measured = dict(zip(names, values, strict=True))
 

@@ -58,7 +58,7 @@ class Statistical:
         issue_time: pd.Timestamp,
         horizon: int = HORIZON_HOURS,
     ) -> pd.DataFrame:
-        names, values = grid(history.dropna(subset=["y"]), issue_time, self._rhythm)
+        names, values = grid(history, issue_time, self._rhythm)
         with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
             # The search over orders tries some that explode or do not converge, and drops them.
             warnings.filterwarnings("ignore", message="possible convergence problem", category=UserWarning)

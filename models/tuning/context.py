@@ -37,7 +37,7 @@ def segment_contexts(history: pd.DataFrame, issue_time: pd.Timestamp, segments: 
     Returns:
         Index `segment`, sorted; columns `FEATURES`.
     """
-    names, values = grid(history.dropna(subset=["y"]), issue_time, steps=_LONGEST_DAYS * _DAY)
+    names, values = grid(history, issue_time, steps=_LONGEST_DAYS * _DAY)
     described = pd.DataFrame(_describe(values), columns=list(FEATURES))
     own = pd.Series(names, dtype=object) if segments is None else pd.Series(names, dtype=object).map(dict(segments))
     contexts = described.groupby(own.rename("segment"), sort=True).mean()
