@@ -106,10 +106,8 @@ class DemandModel:
         """
         if history.empty:
             return pd.DataFrame(columns=list(FORECAST_COLUMNS))
-        issue_time, rhythm = (
-            issue_time.as_unit(history["ds"].dt.unit),
-            self.calendar.rhythm,
-        )  # or calculations with both would convert all times
+        rhythm = self.calendar.rhythm
+        issue_time = issue_time.as_unit(history["ds"].dt.unit)  # or calculations with both would convert all times
         seen, known = _by_number(recent(history, issue_time, rhythm)), events_known_at(events, issue_time)
         weights = self.weights if refit else _without_refit(self.weights)
         given, unable = set(seen["unique_id"].cat.categories), unservable(seen, issue_time, rhythm)

@@ -121,8 +121,7 @@ class LightGBMQuantile:
         table = direct_table(names, values, issue_time, origin, steps, events, self._calendar, self.layout, anchor)
         rows = table.features.reshape(len(names) * horizon, -1)
         learnt = np.column_stack([booster.predict(rows, num_threads=1) for booster in self._boosters])
-        departures = _at_every_quantile(np.sort(learnt, axis=1))
-        departures = departures.reshape(len(names), horizon, len(QUANTILES))
+        departures = _at_every_quantile(np.sort(learnt, axis=1)).reshape(len(names), horizon, len(QUANTILES))
         trust = np.minimum(_TRUST * learning(names, self._tuning), 1.0)[:, None, None]
         departures -= (1 - trust) * departures[:, :, _MIDDLE : _MIDDLE + 1]
         quantiles = within_reach(table.anchor[:, 0, :, None] + table.scale[:, 0, :, None] * departures, values)
