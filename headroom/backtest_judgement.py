@@ -62,6 +62,12 @@ class Judgement:
         return forecasts[forecasts["candidate"] == FINAL]
 
     @property
+    def served_windows(self) -> pd.Series[int]:
+        """How many windows of every series were forecast and measured, of those asked for; by `unique_id`."""
+        counts: pd.Series[int] = self.per_window.groupby(level=0, observed=True).size()
+        return counts
+
+    @property
     def total_regret(self) -> float:
         """Loss of the final forecast over that of the best single candidate per series in hindsight, minus 1; NaN when unknown."""
         best = float(self.regret["oracle_loss"].sum())
@@ -102,8 +108,14 @@ def metrics(judgement: Judgement) -> dict[str, Any]:
     seconds = result.seconds.get(FINAL, float("nan"))
     each = _plain(seconds / max(len(judged.per_series), 1))
     buckets = {str(name): part.droplevel(0) for name, part in judged.per_series_bucket.groupby(level=0, observed=True)}
+    served = judged.served_windows
     per_series = {
-        str(row.name): {**_measures(row), "seconds": each, "by_horizon_hours": _by_bucket(buckets[str(row.name)])}
+        str(row.name): {
+            **_measures(row),
+            "windows": int(served[row.name]),
+            "seconds": each,
+            "by_horizon_hours": _by_bucket(buckets[str(row.name)]),
+        }
         for _, row in judged.per_series.iterrows()
     }
     curve = judged.reliability

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from headroom.console import open_console
-from headroom.file_commands import Events, Input, Seed, check_folder, cores, names_of, say_series
+from headroom.file_commands import Events, Input, Seed, check_folder, cores, events_of, names_of, say_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,9 @@ Totals = Annotated[
     str | None,
     typer.Option(help="Forecast services, regions and everything too, and make all agree: bottom-up, wls-var or mint-shrink."),
 ]
+
+# Series without a forecast that are named on the console; metrics.json names all.
+_TOLD: Final = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -130,6 +133,12 @@ def forecast(
     series = _read(console, source, freq, totals=method is not None)
     happenings, regressors = _read_drivers(events, future, series)
     happenings = with_country_holidays(happenings, series, holidays, timezone)
+    if regressors is not None and regressors["ds"].max() < (over := series.rows["ds"].max() + horizon * series.step):
+        console.print(
+            f"  --future ends at {regressors['ds'].max()}, the forecast at {over}: give it for all steps, or what lies after it goes without",
+            style="yellow",
+            highlight=False,
+        )
     with ProgressBar(console) as progress:
         result = engine.forecast_frame(
             series,
@@ -162,9 +171,9 @@ def _read(console: Console, path: Path, freq: str | None, *, totals: bool) -> Lo
 
 
 def _read_drivers(events: Path | None, future: Path | None, series: LongFrame) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
-    from models.drivers import read_events, read_future
+    from models.drivers import read_future
 
-    return (read_events(events) if events else None), (_that_meet(read_future(future), series) if future else None)
+    return events_of(events, series), (_that_meet(read_future(future), series) if future else None)
 
 
 def _that_meet(future: pd.DataFrame, series: LongFrame) -> pd.DataFrame:
@@ -200,5 +209,7 @@ def _print_judgement(console: Console, judgement: Judgement) -> None:
 
 
 def _print_left_out(console: Console, left_out: dict[str, str]) -> None:
-    for name, why in left_out.items():
+    for name, why in list(left_out.items())[:_TOLD]:
         console.print(f"no forecast for {name}: {why}", style="yellow", highlight=False)
+    if len(left_out) > _TOLD:
+        console.print(f"no forecast for {len(left_out) - _TOLD:,} more", style="yellow", highlight=False)

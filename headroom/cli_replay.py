@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from headroom.console import open_console
-from headroom.file_commands import Events, Input, Seed, check_folder, cores, names_of, say_series
+from headroom.file_commands import Events, Input, Seed, check_folder, cores, events_of, names_of, say_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,6 @@ def _issued(
     import pandas as pd
 
     from infra.replay.forecasts import issued_from, read_issued
-    from models.drivers import read_events
     from models.issued_forecasts import issue_forecasts
     from models.long_frame import step_of
 
@@ -128,9 +127,14 @@ def _issued(
     stride = max(1, round(gap / scene.step))
     # Far enough for a plan of twelve steps right before the next forecast.
     horizon = stride + 12 + 12 * (stride > 1)
-    happenings = read_events(events) if events else None
     made = issue_forecasts(
-        series, list(scene.times[::stride]), horizon, events=happenings, seed=seed, progress=progress, jobs=_jobs(scene, stride)
+        series,
+        list(scene.times[::stride]),
+        horizon,
+        events=events_of(events, series),
+        seed=seed,
+        progress=progress,
+        jobs=_jobs(scene, stride),
     )
     return issued_from(scene, made.series, made.issue_times, made.values)
 

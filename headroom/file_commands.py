@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
     from models.long_frame import LongFrame
 
-__all__ = ["Events", "Input", "Seed", "check_folder", "cores", "names_of", "say_series"]
+__all__ = ["Events", "Input", "Seed", "check_folder", "cores", "events_of", "names_of", "say_series"]
 
 Input = Annotated[Path, typer.Option("--input", help="CSV or Parquet with the columns unique_id, ds, y; gaps are allowed.")]
 Events = Annotated[
@@ -38,6 +39,30 @@ def check_folder(output: Path) -> None:
 
     if output.exists() and not output.is_dir():
         raise BadInputError(f"--output {output}: expected a folder, there is a file of this name")
+
+
+def events_of(path: Path | None, series: LongFrame) -> pd.DataFrame | None:
+    """The events of a file; None without one.
+
+    Raises:
+        BadInputError: as `models.drivers.read_events`, and when none concerns a series of the input: they would be ignored silently.
+    """
+    from headroom.errors import BadInputError
+    from models.drivers import read_events
+    from models.visible_events import events_of_series
+
+    if path is None:
+        return None
+    events = read_events(path)
+    whom = events[["region", "service", "unique_id"]].drop_duplicates()
+    names = [str(name) for name in series.rows["unique_id"].unique()]
+    if not any(len(events_of_series(whom, name)) for name in names):
+        told = next(f"{column} {value!r}" for column, value in whom.iloc[0].items() if value)
+        raise BadInputError(
+            f"events {path}: none concerns a series of the input, such as {names[0]!r}; row 1 is for {told}: write it as in unique_id "
+            "(region/service/resource), or leave it empty for all"
+        )
+    return events
 
 
 def say_series(console: Console, path: Path, series: LongFrame) -> None:

@@ -46,9 +46,12 @@ class InputTable:
             if column not in self.frame.columns:
                 beside = f" and optionally {', '.join(optional)}" if optional else ""
                 found = ", ".join(map(str, self.frame.columns)) or "none"
-                raise BadInputError(f"{self.what}: column {column!r} is missing; expected {', '.join(columns)}{beside}, found {found}")
+                remedy = "; part the fields by commas" if len(self.frame.columns) == 1 and any(mark in found for mark in ";\t|") else ""
+                raise BadInputError(
+                    f"{self.what}: column {column!r} is missing; expected {', '.join(columns)}{beside}, found {found}{remedy}"
+                )
         if self.frame.empty:
-            raise BadInputError(f"{self.what}: there is no row below the header; expected one row per measurement")
+            raise BadInputError(f"{self.what}: there is no row below the header; expected at least one")
 
     def texts(self, column: str, default: str | None = None) -> pd.Series[str]:
         """The cells as stripped text, `default` for those that hold nothing or when there is no such column.

@@ -224,16 +224,16 @@ def _out_of_fold(clock: EngineClock, asked: Sequence[str], windows: int, back: i
         return cheap
     sample = sampled(clock, list(past["unique_id"].unique()))
     newest = range(windows + trial_windows(sample.count, back), windows, -1)
-    trials = [_rows(clock if name == _NETWORK else sample, [name], newest, way) for name in dear]
+    trials = [_rows(clock if name == _NETWORK else sample, [name], newest, way, f"trial of {name}") for name in dear]
     won = [name for trial in trials for name in may_win(past, trial.rows)]
-    return cheap.joined(_rows(clock, won, backs, way)) if won else cheap
+    return cheap.joined(_rows(clock, won, backs, way, f"backtest of {', '.join(won)}")) if won else cheap
 
 
-def _rows(clock: EngineClock, names: Sequence[str], backs: Sequence[int], way: _Way) -> Rows:
+def _rows(clock: EngineClock, names: Sequence[str], backs: Sequence[int], way: _Way, what: str = "backtest") -> Rows:
     """`out_of_fold` with as many processes as pay: a new one costs seconds before it works."""
     seconds = sum(_COST.get(name, 0.0) for name in names) * clock.count * len(backs)
     jobs = max(1, min(way.jobs, int(seconds / _SECONDS_PER_WORKER)))
-    return out_of_fold(clock, names, backs, seed=way.seed, progress=way.progress, jobs=jobs)
+    return out_of_fold(clock, names, backs, seed=way.seed, progress=way.progress, jobs=jobs, what=what)
 
 
 def _affordable(clock: EngineClock, windows: int) -> list[str]:

@@ -44,11 +44,13 @@ class Rows:
         return Rows(both, self.seconds | other.seconds, self.elsewhere + other.elsewhere)
 
 
-def out_of_fold(clock: EngineClock, names: Sequence[str], backs: Sequence[int], *, seed: int, progress: Progress, jobs: int = 1) -> Rows:
-    """Rows of every candidate at the cutoffs `back` horizons before the end; the same with any number of jobs."""
+def out_of_fold(
+    clock: EngineClock, names: Sequence[str], backs: Sequence[int], *, seed: int, progress: Progress, jobs: int = 1, what: str = "backtest"
+) -> Rows:
+    """Rows of every candidate at the cutoffs `back` horizons before the end; the same with any number of jobs. `what` is said of the progress."""
     tasks = [(name, back) for back in backs for name in names]
     seconds, found = dict.fromkeys(names, 0.0), {}
-    progress.start(len(tasks), "backtest")
+    progress.start(len(tasks), what)
     for task, rows, spent in _each(clock, names, backs, seed, jobs):
         found[task] = rows
         seconds[task[0]] += spent

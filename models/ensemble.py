@@ -119,7 +119,9 @@ def _trimmed_mean(values: npt.NDArray[np.float64], shares: npt.NDArray[np.float6
     upto = np.cumsum(share, axis=-1)
     inner = np.clip(np.minimum(upto, 1.0 - _TRIM) - np.maximum(upto - share, _TRIM), 0.0, None)
     mean: npt.NDArray[np.float64] = np.einsum("rlc,rlc->rl", ordered, inner) / inner.sum(axis=-1)
-    return np.sort(mean, axis=-1)
+    # Candidates that agree are left at their very number, or a constant would lie outside of its own forecast by a rounding error.
+    low, high = np.where(inner > 0, ordered, np.inf).min(axis=-1), np.where(inner > 0, ordered, -np.inf).max(axis=-1)
+    return np.sort(np.clip(mean, low, high), axis=-1)
 
 
 def _odds(series: list[str], shrinkage: Mapping[str, float]) -> npt.NDArray[np.float64]:

@@ -226,9 +226,12 @@ def _fit(
 def _held_out(
     history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar, names: Sequence[str], moment: pd.Timestamp, seed: int
 ) -> pd.DataFrame:
-    """Out-of-fold rows of candidates fitted `_HELD_OUT` before `moment`, at cutoffs between; empty when the history is too short for it."""
+    """Out-of-fold rows of candidates fitted `_HELD_OUT`, and at least two horizons, before `moment`, at cutoffs between.
+
+    Empty when the history is too short for it.
+    """
     rhythm, truth = calendar.rhythm, history[["unique_id", "ds", "y"]]
-    fitted_at = moment - _HELD_OUT
+    fitted_at = moment - max(_HELD_OUT, 2 * rhythm.horizon * rhythm.step)
     learnt = believed(history, fitted_at)
     learnt = learnt[~learnt["unique_id"].isin(list(unservable(learnt, fitted_at, rhythm)))]
     if learnt.empty:

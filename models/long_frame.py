@@ -96,8 +96,11 @@ def _without_duplicates(ordered: pd.DataFrame, table: InputTable) -> pd.DataFram
     if conflicting.any():
         at = int(conflicting.argmax())
         first, second = (ordered.iloc[i] for i in (at - 1, at))
-        one, two = (f"{table.row(r['position'])} (y {r['y']:.17g})" for r in (first, second))
-        raise BadInputError(f"{table.what}: {one} and {two} are both {second['unique_id']} at {second['ds']}; keep one of them")
+        one, two = (f"{table.row(r['position'])} (y {float(r['y'])!r})" for r in (first, second))
+        raise BadInputError(
+            f"{table.what}: {one} and {two} are both {second['unique_id']} at {second['ds']}; keep one of them, or give times with their "
+            "zone where clocks were put back"
+        )
     return ordered[~again].reset_index(drop=True)
 
 

@@ -62,7 +62,8 @@ def value_ticks(low: float, high: float, count: int = 4) -> list[float]:
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(step * i, 12) for i in range(first, last + 1)]
+    digits = 2 - math.floor(math.log10(step))
+    return [round(step * i, digits) for i in range(first, last + 1)]
 
 
 def time_ticks(axes: Axes, room: float) -> list[tuple[float, str]]:

@@ -23,6 +23,8 @@ _DATE_ROOM: Final = 52.0
 _BANDS: Final = (("b98", "0.01", "0.99"), ("b80", "0.1", "0.9"), ("b50", "0.2", "0.8"))
 # Extreme quantiles must not flatten everything else: beyond the rest, the axis takes up to this share of its span for them.
 _TAIL_SHARE: Final = 0.4
+# Less than this share of the values' size is not magnified: ticks could not be told apart, and a constant would seem to move.
+_LEAST_SPAN: Final = 0.02
 # A chart with more steps than this is a smear of ink and a megabyte: it shows the last windows.
 _MOST_STEPS: Final = 1500
 
@@ -92,6 +94,8 @@ def _value_span(measured: pd.DataFrame, forecast: pd.DataFrame) -> tuple[float, 
     tail = _TAIL_SHARE * (high - low)
     low, high = max(float(forecast["0.01"].min()), low - tail), min(float(forecast["0.99"].max()), high + tail)
     low, high = min(low, float(measured["y"].min())), max(high, float(measured["y"].max()))
+    pad = max(0.0, _LEAST_SPAN * max(abs(low), abs(high)) - (high - low)) / 2
+    low, high = low - pad, high + pad
     return (0.0 if 0 < low < high / 2 else low), high
 
 

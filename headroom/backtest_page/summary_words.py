@@ -16,8 +16,11 @@ _STEPS: Final = {"0 days 01:00:00": "hour", "1 days 00:00:00": "day", "0 days 00
 
 
 def summary_words(judgement: Judgement) -> list[str]:
-    """Sentences: how the forecast compares, how sure it was of itself, where it is worst, what choosing cost, and what was taken for faults."""
-    sentences = [_comparison(judgement), _certainty(judgement), _hardest(judgement), _choice(judgement), _faults(judgement)]
+    """Sentences: how the forecast compares, how sure it was of itself, where it is worst, what choosing cost, what was taken for faults, and
+    who has fewer windows than were asked for.
+    """
+    said = (_comparison, _certainty, _hardest, _choice, _faults, _windows)
+    sentences = [say(judgement) for say in said]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -47,15 +50,26 @@ def _comparison(judged: Judgement) -> str:
 def _certainty(judged: Judgement) -> str:
     overall = judged.overall
     gap = 100 * (float(overall["coverage_0.8"]) - 0.8)
+    edge = 100 * _on_the_edge(judged.reliability)
     verdict = (
         "as it should"
         if abs(gap) < 2
+        else f"as it may: {edge:.0f} points of them lie exactly on its edge"
+        if 0 < gap < edge + 2
         else f"{abs(gap):.0f} points too {'often: it is too wide' if gap > 0 else 'seldom: it is too narrow'}"
     )
     wide = share_words(float(overall["coverage_0.98"]))
     return (
         f"The 80 % interval held {share_words(float(overall['coverage_0.8']))} of the measurements ({verdict}), the 98 % interval {wide}."
     )
+
+
+def _on_the_edge(reliability: pd.DataFrame) -> float:
+    """Share of the measurements that equal an end of the 80 % interval, as zeros, counts and constants do: inside it or not, as one likes."""
+    ends = reliability.set_index("quantile").loc[[0.1, 0.9]]
+    inside = ends.loc[0.9, "at_most"] - ends.loc[0.1, "below"]
+    within = max(0.0, ends.loc[0.9, "below"] - ends.loc[0.1, "at_most"])
+    return float(inside - within)
 
 
 def _hardest(judged: Judgement) -> str:
@@ -86,3 +100,12 @@ def _faults(judged: Judgement) -> str:
     which = f"of {next(iter(doubted))}" if len(doubted) == 1 else f"of {len(doubted):,} series"
     took = "1 measurement" if rows == 1 else f"{rows:,} measurements"
     return f"Learning left out {took} {which} as {'a fault' if rows == 1 else 'faults'}: excursions that no event explains and that soon came back."
+
+
+def _windows(judged: Judgement) -> str:
+    served = judged.served_windows
+    few = served[served < judged.windows]
+    if few.empty:
+        return ""
+    who = f"{few.index[0]} has {few.iloc[0]}" if len(few) == 1 else f"{len(few):,} series have fewer, the least {few.min()}"
+    return f"Of the {judged.windows} windows asked for, {who}: the others have too little history before them, or no measurement in them."

@@ -148,6 +148,17 @@ def test_awkward_series_have_a_page(tmp_path: Path, step: str) -> None:
     assert told["series"]["constant"]["wql"] == 0
 
 
+def test_a_constant_is_drawn_as_one_and_nobody_is_blamed_for_its_width(tmp_path: Path) -> None:
+    constant = np.full(600, 7.0)
+    result = judged({"constant": np.nextafter(constant, 8, where=np.arange(600) % 2 == 0, out=constant)})
+    page = write_backtest(result, tmp_path).read_text()
+    ticks = re.findall(r'text-anchor="end">([\d.]+)</text>', page.partition("<figure")[2].partition("</figure>")[0])
+    assert len(set(ticks)) == len(ticks) > 2
+    assert "nan" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    zeros = " ".join(summary_words(judged({"zero": np.zeros(600)})))
+    assert "(as it may: 100 points of them lie exactly on its edge)" in zeros
+
+
 def test_series_without_a_forecast_are_told_with_the_reason(tmp_path: Path) -> None:
     wave = 50 + 10 * np.sin(np.arange(24 * 20) / 4)
     result = judged({"long": wave, "short": wave[:30]})
@@ -155,6 +166,18 @@ def test_series_without_a_forecast_are_told_with_the_reason(tmp_path: Path) -> N
     assert metrics(result)["left_out"] == {"short": "30 steps"}
     with pytest.raises(BadInputError, match=r"no series could be forecast \(short: 30 steps\)"):
         judged({"short": wave[:30]})
+
+
+def test_windows_that_a_series_has_not_are_told(judgement: Judgement, series: LongFrame) -> None:
+    rows = judgement.result.forecasts
+    early = (rows["unique_id"] == "us-central1/edge/cpu") & (rows["cutoff"] == rows["cutoff"].min())
+    found = judge(dataclasses.replace(judgement.result, forecasts=rows[~early]), series, horizon=72, windows=3)
+    assert "Of the 3 windows asked for, us-central1/edge/cpu has 2:" in " ".join(summary_words(found))
+    assert {name: told["windows"] for name, told in metrics(found)["series"].items()} == {
+        "us-central1/edge/cpu": 2,
+        "europe-west9/live-scores/requests": 3,
+    }
+    assert "windows asked for" not in " ".join(summary_words(judgement))
 
 
 def test_measurements_that_were_taken_for_faults_are_told(tmp_path: Path) -> None:
@@ -197,7 +220,8 @@ def test_of_many_series_the_telling_ones_are_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "first", "last"), [(0, 43, 0, 60), (-3, 5, -4, 6), (980, 1020, 980, 1020), (7, 7, 7, 14), (0, 0, 0, 1)]
+    ("low", "high", "first", "last"),
+    [(0, 43, 0, 60), (-3, 5, -4, 6), (980, 1020, 980, 1020), (7, 7, 7, 14), (0, 0, 0, 1), (0, 4e-14, 0, 4e-14), (0, 4e15, 0, 4e15)],
 )
 def test_axes_end_at_round_numbers_around_the_data(low: float, high: float, first: float, last: float) -> None:
     ticks = value_ticks(low, high)

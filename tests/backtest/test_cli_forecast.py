@@ -105,15 +105,40 @@ def test_events_and_regressors_reach_the_engine(tmp_path: Path, monkeypatch: pyt
     assert list(given["future"]["unique_id"]) == ["us-central1/edge/cpu"]  # type: ignore[index]
 
 
+def test_regressors_that_end_before_the_forecast_are_told(tmp_path: Path) -> None:
+    future = tmp_path / "future.csv"
+    end = pd.to_datetime(pd.read_csv(DEMO)["ds"]).max()
+    for hours, told in ((24, False), (23, True)):
+        ds = pd.date_range(end - pd.Timedelta("2h"), end + pd.Timedelta(hours=hours), freq="h")
+        pd.DataFrame({"ds": ds, "temp": 20.0}).to_csv(future, index=False)
+        said = run("forecast", "--input", DEMO, "--future", str(future), "--horizon", "24", "--output", str(tmp_path / "x.csv"))
+        assert (f"--future ends at {ds[-1]}, the forecast at {end + pd.Timedelta('24h')}" in said) is told
+
+
+def test_of_many_series_without_a_forecast_some_are_named(tmp_path: Path) -> None:
+    rows = pd.read_csv(DEMO)
+    short = [rows[rows["unique_id"] == "us-central1/edge/cpu"].tail(100).assign(unique_id=f"s{i:02}") for i in range(23)]
+    pd.concat([rows, *short]).to_csv(tmp_path / "in.csv", index=False)
+    said = run("forecast", "--input", str(tmp_path / "in.csv"), "--output", str(tmp_path / "x.csv"))
+    assert said.count("no forecast for s") == 20
+    assert "no forecast for 3 more" in said
+
+
 def test_mistakes_are_said_before_the_long_calculation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "engine", None)
     (tmp_path / "file").write_text("")
     future = tmp_path / "future.csv"
     future.write_text("ds,temp\n2031-06-01,20\n")
+    (tmp_path / "events.csv").write_text("start,end,kind,service\n2026-06-01,2026-06-02,match,edgy\n")
+    (tmp_path / "semicolon.csv").write_text("unique_id;ds;y\na;2026-06-01;2\n")
     bad = {
         "expected a folder": ["backtest", "--input", DEMO, "--output", str(tmp_path / "file")],
         "there is no such file": ["backtest", "--input", "none.csv", "--output", str(tmp_path / "out")],
         "ends in .csv or .parquet": ["forecast", "--input", DEMO, "--output", str(tmp_path / "out.txt")],
+        "row 1 is for service 'edgy'": [
+            *("backtest", "--input", DEMO, "--events", str(tmp_path / "events.csv"), "--output", str(tmp_path / "out"))
+        ],
+        "part the fields by commas": ["forecast", "--input", str(tmp_path / "semicolon.csv"), "--output", str(tmp_path / "out.csv")],
         "no row has a series and a time of the input": [
             *("forecast", "--input", DEMO, "--future", str(future), "--output", str(tmp_path / "out.csv"))
         ],

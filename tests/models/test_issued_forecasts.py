@@ -56,6 +56,18 @@ def test_every_series_and_issue_has_proper_quantiles() -> None:
     assert (np.diff(made.values, axis=3) >= -1e-5).all()
 
 
+def test_days_are_forecast_too_and_calibrated() -> None:
+    """Thirteen days ahead reach beyond the nine days before a fit that weigh its candidates at steps of an hour."""
+    days = np.arange(120)
+    y = 100 + 30 * np.sin(2 * np.pi * days / 7) + np.random.default_rng(0).normal(0, 5, days.size)
+    rows = pd.DataFrame({"unique_id": "a", "ds": pd.date_range(START, periods=days.size, freq="D", unit="us"), "y": y})
+    moments = list(pd.date_range(START + pd.Timedelta(days=110), periods=3, freq="D", unit="us"))
+    made = issue_forecasts(LongFrame(rows, pd.Timedelta(days=1)), moments, 13, candidates=("seasonal-ridge",))
+    assert np.isfinite(made.values).all()
+    away = np.abs(made.values[0, 0, :10, MIDDLE] - y[110:])
+    assert away.mean() < 15
+
+
 def test_a_series_that_begins_too_late_is_told_as_missing() -> None:
     told = series()
     rows = told.rows[(told.rows["unique_id"] == "a") | (told.rows["ds"] >= START + pd.Timedelta(days=13))]

@@ -118,7 +118,7 @@ def test_what_has_no_fixed_length_is_no_step(freq: str) -> None:
         ("a,2026-07-01 02:00,1_000", "row 3: y 1_000 is not a number"),
         ("a,2026-07-01 02:00,inf", "row 3: y inf is infinite"),
         ("a,2026-07-01 02:00,-Infinity", "row 3: y -Infinity is infinite"),
-        ("a,2026-07-01 01:00,9", r"row 2 \(y 2\) and row 3 \(y 9\) are both a at 2026-07-01 01:00:00; keep one"),
+        ("a,2026-07-01 01:00,9", r"row 2 \(y 2\.0\) and row 3 \(y 9\.0\) are both a at 2026-07-01 01:00:00; keep one"),
         ("a,2026-07-01 02:10,1", "row 3: a at 2026-07-01 02:10:00 is not a whole number of steps of 1:00:00"),
         ("a,2026-07-01 02:00,1,5", "not readable"),
     ],

@@ -67,6 +67,13 @@ def test_a_blend_is_the_trimmed_weighted_mean_and_shares_out_what_is_missing():
     assert describe(weights.loc["a"]) == "mstl 75 %, seasonal-naive-24 25 %"
 
 
+def test_candidates_that_agree_are_left_at_their_number():
+    """Their weighted mean would be 6.999999999999999, and a constant of 7 outside of its own forecast."""
+    rows = oof({name: {"a": -93.0} for name in ("mstl", "lightgbm", "flair")}, windows=1)
+    weights = pd.DataFrame([[0.58, 0.31, 0.11]], index=pd.Index(["a"], name="unique_id"), columns=["mstl", "lightgbm", "flair"])
+    assert (blend(rows, weights)[list(QUANTILE_COLUMNS)] == 7.0).all(axis=None)
+
+
 def test_a_candidate_that_runs_away_does_not_carry_the_others_along():
     names = ("seasonal-naive-24", "mstl", "lightgbm", "flair", "seasonal-ridge")
     weights = pd.DataFrame(0.2, index=pd.Index(["a"], name="unique_id"), columns=list(names))
