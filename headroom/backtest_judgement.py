@@ -108,7 +108,7 @@ def metrics(judgement: Judgement) -> dict[str, Any]:
     seconds = result.seconds.get(FINAL, float("nan"))
     each = _plain(seconds / max(len(judged.per_series), 1))
     buckets = {str(name): part.droplevel(0) for name, part in judged.per_series_bucket.groupby(level=0, observed=True)}
-    served = judged.served_windows
+    served = judged.served_windows.to_dict()
     per_series = {
         str(row.name): {
             **_measures(row),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from headroom.console import open_console
-from headroom.file_commands import Events, Input, Seed, check_folder, cores, events_of, names_of, say_series
+from headroom.file_commands import Events, Input, Seed, check_file, check_folder, cores, events_of, names_of, say_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,8 +127,7 @@ def forecast(
     from models.frame_totals import coherent_forecast, method_of
 
     console = open_console()
-    if output.suffix.lower() not in (".csv", ".parquet"):
-        raise BadInputError(f"--output {output}: expected a file that ends in .csv or .parquet")
+    check_file(output, (".csv", ".parquet"))
     method = method_of(totals) if totals else None
     series = _read(console, source, freq, totals=method is not None)
     happenings, regressors = _read_drivers(events, future, series)

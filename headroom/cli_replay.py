@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 Policies = Annotated[str | None, typer.Option(help="For example optimal,reactive. Default: all. Clairvoyant always runs beside them.")]
-Start = Annotated[str | None, typer.Option("--from", help="First step, UTC, for example 2026-06-01T00:00. Default: 7 days before the end.")]
+Start = Annotated[
+    str | None,
+    typer.Option("--from", help="First step, UTC, for example 2026-06-01T00:00. Default: 7 days before the end, or after 3 days."),
+]
 Step = Annotated[
     str | None, typer.Option("--step", "--freq", help="Step, for example 1h or 5min. Default: the most frequent difference between rows.")
 ]
@@ -98,17 +101,23 @@ def replay(
 
 def _times(series: LongFrame, start: str | None, end: str | None) -> tuple[pd.Timestamp, pd.Timestamp]:
     """First step, and first step that is not replayed; UTC without a zone, on the grid of the input."""
-    import pandas as pd
-
     from headroom.issue_time import as_utc
 
     first = series.rows["ds"].min()
     ends = series.rows.groupby("unique_id")["ds"].max().sort_values()
     over = ends.iloc[(len(ends) - 1) // 2] + series.step
     last = as_utc(end, "--to").tz_localize(None) if end else over
-    begin = as_utc(start, "--from").tz_localize(None) if start else max(first + series.step, last - pd.Timedelta(days=7))
+    begin = as_utc(start, "--from").tz_localize(None) if start else _usual_start(first, last, series.step)
     begin, last = (first + -(-(moment - first) // series.step) * series.step for moment in (begin, last))
     return begin, last
+
+
+def _usual_start(first: pd.Timestamp, last: pd.Timestamp, step: pd.Timedelta) -> pd.Timestamp:
+    """Seven days before the end, where that leaves the three days of history that a forecast needs; else after these, if there are more."""
+    import pandas as pd
+
+    enough = first + pd.Timedelta(days=3)
+    return max(last - pd.Timedelta(days=7), enough if enough < last else first + step)
 
 
 def _issued(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from models.long_frame import LongFrame
 
-__all__ = ["Events", "Input", "Seed", "check_folder", "cores", "events_of", "names_of", "say_series"]
+__all__ = ["Events", "Input", "Seed", "check_file", "check_folder", "cores", "events_of", "names_of", "say_series"]
 
 Input = Annotated[Path, typer.Option("--input", help="CSV or Parquet with the columns unique_id, ds, y; gaps are allowed.")]
 Events = Annotated[
@@ -30,15 +31,33 @@ def names_of(text: str | None) -> tuple[str, ...]:
 
 
 def check_folder(output: Path) -> None:
-    """Refuse, before a long calculation, what is no folder to write to.
+    """Refuse, before a long calculation, what is no folder to write to; one that is not there yet is made later.
 
     Raises:
-        BadInputError: when a file has this name.
+        BadInputError: when it is a file, lies in one, or may not be written to.
     """
     from headroom.errors import BadInputError
 
-    if output.exists() and not output.is_dir():
-        raise BadInputError(f"--output {output}: expected a folder, there is a file of this name")
+    there = next(place for place in (output.absolute(), *output.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise BadInputError(f"--output {output}: expected a folder, {there} is a file; choose another name")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BadInputError(f"--output {output}: there is no right to write to {there}; choose another place")
+
+
+def check_file(output: Path, extensions: Sequence[str]) -> None:
+    """Refuse, before a long calculation, what is no file to write to.
+
+    Raises:
+        BadInputError: when it has none of the extensions, is a folder, or its folder may not be written to.
+    """
+    from headroom.errors import BadInputError
+
+    if output.suffix.lower() not in extensions:
+        raise BadInputError(f"--output {output}: expected a file that ends in {' or '.join(extensions)}")
+    if output.is_dir():
+        raise BadInputError(f"--output {output}: expected a file, there is a folder of this name; choose another name")
+    check_folder(output.parent)
 
 
 def events_of(path: Path | None, series: LongFrame) -> pd.DataFrame | None:

@@ -157,12 +157,14 @@ def forecast_frame(
     """Select, calibrate, fit and forecast the next `horizon` steps of every series; arguments and errors as in `backtest_frame`."""
     listener = progress or SilentProgress()
     clock = engine_clock(series, horizon, events, future)
+    seen = believed(clock.history, clock.end)
+    usable = seen[~seen["unique_id"].isin(list(unservable(seen, clock.end, clock.rhythm)))]
+    if usable.empty:
+        raise BadInputError(f"no series has the history for a forecast: {_first_reason(clock, 0)}")
     back = _windows_before(clock, horizon, 0)
     made = _out_of_fold(clock, candidates, 0, back, _Way(seed, listener, jobs))
     oof, names = made.rows, list(made.seconds)
     known = events_known_at(clock.events, clock.end)
-    seen = believed(clock.history, clock.end)
-    usable = seen[~seen["unique_id"].isin(list(unservable(seen, clock.end, clock.rhythm)))]
     listener.start(len(names), "forecast")
     parts = []
     for name in names:

@@ -66,10 +66,9 @@ def _certainty(judged: Judgement) -> str:
 
 def _on_the_edge(reliability: pd.DataFrame) -> float:
     """Share of the measurements that equal an end of the 80 % interval, as zeros, counts and constants do: inside it or not, as one likes."""
-    ends = reliability.set_index("quantile").loc[[0.1, 0.9]]
-    inside = ends.loc[0.9, "at_most"] - ends.loc[0.1, "below"]
-    within = max(0.0, ends.loc[0.9, "below"] - ends.loc[0.1, "at_most"])
-    return float(inside - within)
+    below, at_most = (reliability.set_index("quantile")[name].astype(float) for name in ("below", "at_most"))
+    inside, within = at_most[0.9] - below[0.1], below[0.9] - at_most[0.1]
+    return float(inside - max(0.0, within))
 
 
 def _hardest(judged: Judgement) -> str:

@@ -13,9 +13,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import models
+from headroom.atomic_write import write_whole
 from headroom.backtest_report import BACKTEST_FILES
 from headroom.cli import app
-from headroom.errors import BadInputError
+from headroom.errors import BadInputError, UnavailableError
 from headroom.progress_bar import ProgressBar
 from headroom.vocabulary import QUANTILE_COLUMNS
 from tests.backtest import stand_in_engine
@@ -127,6 +128,7 @@ def test_of_many_series_without_a_forecast_some_are_named(tmp_path: Path) -> Non
 def test_mistakes_are_said_before_the_long_calculation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "engine", None)
     (tmp_path / "file").write_text("")
+    (tmp_path / "folder.csv").mkdir()
     future = tmp_path / "future.csv"
     future.write_text("ds,temp\n2031-06-01,20\n")
     (tmp_path / "events.csv").write_text("start,end,kind,service\n2026-06-01,2026-06-02,match,edgy\n")
@@ -138,6 +140,8 @@ def test_mistakes_are_said_before_the_long_calculation(tmp_path: Path, monkeypat
         "row 1 is for service 'edgy'": [
             *("backtest", "--input", DEMO, "--events", str(tmp_path / "events.csv"), "--output", str(tmp_path / "out"))
         ],
+        "is a file; choose another name": ["backtest", "--input", DEMO, "--output", str(tmp_path / "file" / "deep" / "out")],
+        "there is a folder of this name": ["forecast", "--input", DEMO, "--output", str(tmp_path / "folder.csv")],
         "part the fields by commas": ["forecast", "--input", str(tmp_path / "semicolon.csv"), "--output", str(tmp_path / "out.csv")],
         "no row has a series and a time of the input": [
             *("forecast", "--input", DEMO, "--future", str(future), "--output", str(tmp_path / "out.csv"))
@@ -147,6 +151,16 @@ def test_mistakes_are_said_before_the_long_calculation(tmp_path: Path, monkeypat
         done = CliRunner().invoke(app, arguments)
         assert isinstance(done.exception, BadInputError)
         assert words in str(done.exception)
+
+
+def test_what_cannot_be_written_is_said_without_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UnavailableError, match=r"file/x\.csv cannot be written: File exists; make room"):
+        write_whole(tmp_path / "file" / "x.csv", lambda path: path.write_text("new"))
+    (tmp_path / "x.csv").mkdir()
+    with pytest.raises(UnavailableError, match=r"x\.csv cannot be written: Is a directory"):
+        write_whole(tmp_path / "x.csv", lambda path: path.write_text("new"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "x.csv"]
 
 
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:

@@ -83,6 +83,14 @@ def test_a_second_run_gives_the_same_files(written: Path, tmp_path: Path) -> Non
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "steps.parquet"), pd.read_parquet(written / "steps.parquet"))
 
 
+@pytest.mark.parametrize(("days", "first"), [(12, "06-06"), (8, "06-04"), (4, "06-04"), (2, "06-01")])
+def test_a_replay_leaves_a_short_file_the_history_that_forecasts_need(days: int, first: str, tmp_path: Path) -> None:
+    ds = pd.date_range("2026-06-01", periods=24 * days, freq="h")
+    pd.DataFrame({"unique_id": "a", "ds": ds, "y": 5.0}).to_csv(tmp_path / "in.csv", index=False)
+    run("--input", str(tmp_path / "in.csv"), "--policies", "static", "--no-frontier", "--output", str(tmp_path / "out"))
+    assert pd.read_parquet(tmp_path / "out" / "steps.parquet")["ds"].min().strftime("%m-%d") == first
+
+
 def test_policies_without_forecasts_need_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(issued, "issue_forecasts", None)
     said = run("--input", DEMO, "--policies", "reactive, static", "--no-frontier", "--output", str(tmp_path))

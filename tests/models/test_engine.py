@@ -195,6 +195,8 @@ def test_a_step_longer_than_a_day_is_refused():
 def test_a_frame_without_any_history_is_refused_with_the_reason():
     with pytest.raises(BadInputError, match="no series has the history for a window: new/web/cpu"):
         backtested(frame(rows("new/web/cpu", END, days=3)))
+    with pytest.raises(BadInputError, match="no series has the history for a forecast: new/web/cpu: 48 measured hours"):
+        forecast_frame(frame(rows("new/web/cpu", END, days=2)), horizon=HORIZON, candidates=RIDGE)
 
 
 @pytest.mark.slow
