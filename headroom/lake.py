@@ -2,6 +2,7 @@
 
 A write replaces the rows that a condition names (`day` always among them), so a retry or a backfill never doubles a
 row. A read as of an issue time sees, per key, the newest version with `available_at <= as_of`, and nothing later.
+A table that was made before a column was declared is read with that column empty, and gets it with the next write.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 import duckdb
 import pandas as pd
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from headroom.conditions import Value, conditions, part_of_key, predicate, values_of
@@ -161,7 +162,8 @@ class Lake:
         return DeltaTable(self._location(table), storage_options=options)
 
     def _create(self, table: Table) -> None:
-        if self._open(table) is not None:
+        if (held := self._open(table)) is not None:
+            _add_columns(table, held)
             return
         if "://" not in self.uri:
             Path(self._location(table)).mkdir(parents=True, exist_ok=True)
@@ -195,6 +197,15 @@ class Lake:
         return True
 
 
+def _add_columns(table: Table, held: DeltaTable) -> None:
+    if lacking := _lacking(table, held):
+        held.alter.add_columns([field for field in Schema.from_arrow(table.schema).fields if field.name in lacking])
+
+
+def _lacking(table: Table, held: DeltaTable) -> set[str]:
+    return set(table.schema.names) - {field.name for field in held.schema().fields}
+
+
 def _select(table: Table, snapshot: DeltaTable | None, columns: Sequence[str], rest: str, parameters: list[object]) -> pd.DataFrame:
     """The query `SELECT columns FROM rest`, where the table is called `stored`."""
     if snapshot is None:
@@ -202,7 +213,8 @@ def _select(table: Table, snapshot: DeltaTable | None, columns: Sequence[str], r
     picked = ", ".join(f'"{c}"' for c in columns)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register("stored", snapshot.to_pyarrow_dataset())
+        stored = snapshot.to_pyarrow_dataset()
+        connection.register("stored", stored.replace_schema(table.schema) if _lacking(table, snapshot) else stored)
         query = f"SELECT {picked} FROM {rest}"  # noqa: S608 - names come from the declared schemas, values are parameters
         frame = connection.sql(query, params=parameters).to_arrow_table().to_pandas()
     return _with_utc(frame)

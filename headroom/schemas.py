@@ -125,7 +125,9 @@ _DECLARED: Final = (
         day_of="issue_time",
     ),
     Table(
-        name="plans",  # resource is instances, bandwidth or storage; amounts are in `unit`
+        # Resource is instances, bandwidth or storage; amounts are in `unit`. `leased` serves here and is hot in peer regions; below 0 it is hot
+        # here and serves there. `leased_usd` is its cost, which is in `cost_usd` where it is hot.
+        name="plans",
         columns={
             "issue_time": _TIME,
             "region": _TEXT,
@@ -138,17 +140,20 @@ _DECLARED: Final = (
             "hot": _NUMBER,
             "warm": _NUMBER,
             "cold": _NUMBER,
+            "leased": _NUMBER,
             "confidence": _NUMBER,
             "tier": _TEXT,
             "policy": _TEXT,
             "why": _TEXT,
             "cost_usd": _NUMBER,
+            "leased_usd": _NUMBER,
             "peak_cost_usd": _NUMBER,
             "model_version": _TEXT,
             "available_at": _TIME,
         },
         keys=("issue_time", "region", "service", "resource", "ds"),
         day_of="issue_time",
+        nullable=frozenset({"leased", "leased_usd"}),  # plans of before leases were told apart
     ),
     Table(
         name="outcomes",  # one row per forecast row whose hour has been measured

@@ -110,6 +110,7 @@ def _by_hour(
     most = pools["hot"].clip(lower=need["needed"])  # static and reactive may hold more already
     pools = pools.where(boosted == "", pools.assign(hot=most, warm=0.0, cold=0.0, why="all hot"))
     plan = need.assign(policy=name, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + boosted + _what(need))
+    plan = plan.assign(leased=0.0, leased_usd=0.0)
     return _priced(settings, _unreservable_is_cold(settings, _held_ahead(settings, plan)))
 
 
@@ -125,7 +126,7 @@ def _together(
     left = budget_usd_per_day - (0.0 if held.empty else dearest_day_usd(held, issue_time))
     boosted = _boosted(need, boosts)
     pools = optimal_pools(settings, rows, need, budget_usd_per_day=max(left, 0.0), boosted=boosted != "")
-    plan = need.assign(policy=OPTIMAL, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + boosted + _what(need))
+    plan = need.assign(policy=OPTIMAL, **pools.drop(columns="why"), why=pools["why"] + boosted + _what(need))
     return _priced(settings, _unreservable_is_cold(settings, plan))
 
 

@@ -27,11 +27,14 @@ def plan_resource(resource: pd.Series[str]) -> pd.Series[str]:
 def with_held(rows: pd.DataFrame, plans: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """`rows` (keys of a forecast, and `y`) with `held`, `unmet` and `cost_usd` of the plan made from the same forecast.
 
-    `held` is what ran or was reserved (hot), at full utilisation, in the series' unit; `unmet` is the demand above it; `cost_usd` is
-    the plan's cost of the hour. All are empty where there is no plan, and the first two where the unit cannot be converted.
+    `held` is what ran or was reserved (hot) for the region, at full utilisation, in the series' unit; `unmet` is the demand above it; `cost_usd`
+    is the plan's cost of the hour. Machines leased from a peer region, and their cost, count where they serve. All are empty where there is no
+    plan, and the first two where the unit cannot be converted.
     """
     asked = rows.assign(plan_resource=plan_resource(rows["resource"]))
-    held = plans.rename(columns={"resource": "plan_resource"})[[*_KEYS, "hot", "machine_type", "cost_usd"]]
+    held = plans.rename(columns={"resource": "plan_resource"})[[*_KEYS, "hot", "leased", "machine_type", "cost_usd", "leased_usd"]]
+    leased, leased_usd = (held[name].astype(float).fillna(0.0) for name in ("leased", "leased_usd"))
+    held = held.assign(hot=held["hot"] + leased, cost_usd=held["cost_usd"] + leased_usd).drop(columns=["leased", "leased_usd"])
     joined = asked.merge(held, on=_KEYS, how="left", validate="many_to_one")
     amount = (joined["hot"] * _per_unit(joined, settings)).astype(float)
     unmet = (joined["y"] - amount).clip(lower=0)

@@ -100,11 +100,12 @@ def _chart(settings: Settings, series: SeriesId, forecast: pd.DataFrame, read: _
 
 
 def _capacity(settings: Settings, series: SeriesId, plans: pd.DataFrame) -> pd.DataFrame:
-    """Planned amounts in the unit of the demand: machines count for what they carry at their target utilisation."""
+    """Planned amounts in the unit of the demand: machines count for what they carry at their target utilisation, leased ones where they serve."""
     compute = series.resource in COMPUTE
     resource = INSTANCES if compute else series.resource
     rows = plans[(plans["region"] == series.region) & (plans["service"] == series.service) & (plans["resource"] == resource)]
     each = demand_per_instance(settings.services[series.service].capacity, series.resource) if compute else 1.0
+    hot = rows["hot"] + rows["leased"].astype(float).fillna(0.0)
     return pd.DataFrame(
-        {"ds": rows["ds"], "hot": rows["hot"] * each, "held": (rows["hot"] + rows["warm"]) * each, "tier": rows["tier"], "why": rows["why"]}
+        {"ds": rows["ds"], "hot": hot * each, "held": (hot + rows["warm"]) * each, "tier": rows["tier"], "why": rows["why"]}
     )

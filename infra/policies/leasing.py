@@ -63,6 +63,19 @@ class Loans:
         np.add.at(hot, self.lender, solution.leased)
         return hot
 
+    def moved(self, solution: Solution, hot_price: Array) -> tuple[Array, Array]:
+        """(D, T) machines that a place has beyond those that stand there, below 0 for what it lends; and their USD per hour at the lender's
+        price, `hot_price` (D, T).
+
+        Both add up to 0 over the places.
+        """
+        machines, usd = np.zeros_like(solution.hot, dtype=np.float64), np.zeros_like(solution.hot, dtype=np.float64)
+        worth = solution.leased * hot_price[self.lender]
+        for place, sign in ((self.borrower, 1.0), (self.lender, -1.0)):
+            np.add.at(machines, place, sign * solution.leased)
+            np.add.at(usd, place, sign * worth)
+        return machines, usd
+
     def words(self, solution: Solution, keys: list[Key]) -> npt.NDArray[np.object_]:
         """(D, T) what a line borrows and lends."""
         text = np.full(solution.hot.shape, "", dtype=object)

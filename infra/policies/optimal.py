@@ -26,11 +26,11 @@ _GAP: Final = 2e-3
 def optimal_pools(
     settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *, budget_usd_per_day: float, boosted: pd.Series[bool]
 ) -> pd.DataFrame:
-    """`hot, warm, cold, tier, why` on the index of `need`: the cheapest plan by expectation within quotas and budget.
+    """`hot, warm, cold, leased, leased_usd, tier, why` on the index of `need`: the cheapest plan by expectation within quotas and budget.
 
     A service in a region is a place of the program, with machines of its type; its bandwidth is one of its own, because attachments are
     bought by the Gbit/s and what is not reserved may still be there. Storage is held as needed: a disk cannot wait. Machines that a
-    service leases from a peer region are hot on its line in that region.
+    service leases from a peer region are hot on its line in that region, and `leased` on both (see the table `plans`).
 
     Args:
         rows: what `usable_forecast` let through, for the services that are planned.
@@ -50,6 +50,8 @@ def optimal_pools(
             "hot": sorted_need["needed"],
             "warm": 0.0,
             "cold": 0.0,
+            "leased": 0.0,
+            "leased_usd": 0.0,
             "why": np.where(sorted_need["resource"] == "storage", "held as needed: a disk cannot wait", ""),
         },
         index=order,
@@ -67,8 +69,10 @@ def optimal_pools(
         step = sorted_need.loc[planned, "resource"].map(STEPS).to_numpy(float)
         for pool, machines in (("hot", loans.placed(solution)), ("warm", solution.warm)):
             result.loc[order[planned], pool] = np.round(machines[place, block] * step, 6)
+        for column, moved in zip(("leased", "leased_usd"), loans.moved(solution, problem.hot_price), strict=True):
+            result.loc[order[planned], column] = moved[place, block]
         why = reasons(problem, solution, lines.demand) + loans.words(solution, lines.keys)
         result.loc[order[planned], "why"] = why[place, block]
-    result["cold"] = (sorted_need["needed"] - result["hot"] - result["warm"]).clip(lower=0).round(6)
+    result["cold"] = (sorted_need["needed"] - result["hot"] - result["leased"] - result["warm"]).clip(lower=0).round(6)
     result["tier"] = confidence_tier(settings.policy, sorted_need["confidence"])
     return result.reindex(need.index)

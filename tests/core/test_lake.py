@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -71,6 +73,23 @@ def test_a_table_that_was_never_written_reads_as_empty(tmp_path: Path) -> None:
     frame = Lake(str(tmp_path / "nowhere")).read("metrics", columns=["ds", "y"])
     assert list(frame.columns) == ["ds", "y"]
     assert str(frame["ds"].dtype) == "datetime64[us, UTC]"
+
+
+def test_a_table_of_before_a_column_was_declared_is_read_and_gets_it_with_the_next_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, day = Lake(str(tmp_path)), {"start": at("2026-07-01"), "end": at("2026-07-02")}
+    lake.replace("metrics", metrics(["2026-07-01T00:00"], [1.0]), **day)
+    metrics_now = TABLES["metrics"]
+    grown = replace(metrics_now, columns=metrics_now.columns | {"spread": pa.float64()}, nullable=frozenset({"spread"}))
+    monkeypatch.setitem(TABLES, "metrics", grown)
+    before = lake.read("metrics", where={"unique_id": metrics(["2026-07-01T00:00"], [1.0])["unique_id"].iloc[0]})
+    assert before["y"].tolist() == [1.0]
+    assert before["spread"].isna().tolist() == [True]
+    lake.add("metrics", lambda held: metrics(["2026-07-01T01:00"], [2.0]).assign(spread=0.5), **day)
+    after = lake.read("metrics")
+    assert after["y"].tolist() == [1.0, 2.0]
+    assert after["spread"].fillna(-1).tolist() == [-1, 0.5]
 
 
 def test_writing_again_replaces_only_the_rows_of_its_condition(lake: Lake) -> None:

@@ -79,6 +79,8 @@ def _row(issue: pd.Timestamp, region: str, service: str, resource: str, hour: in
         "hot": hot,
         "warm": warm,
         "cold": 0.0,
+        "leased": 0.0,
+        "leased_usd": 0.0,
         "confidence": 0.9,
         "tier": "high",
         "policy": "tiered",

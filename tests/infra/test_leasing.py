@@ -1,12 +1,18 @@
 """Leases between regions: only to peers, within the latency target and the lending limit, at the lender's price and egress."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from headroom.allocation import make_plan
 from headroom.settings import Settings, parse_settings
 from infra.planner import plan_capacity
 from infra.policies.leasing import round_trip_ms
+from infra.prices import list_prices
+from models.outcomes import judge
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts
+from tests.infra.installation import HOUR, installation, measure
 
 PAIR = "us-central1: {zones: [us-central1-a], quotas: {N2_CPUS: 1000}, lends_vcpus: LENDS}"
 TEXT = (
@@ -38,6 +44,39 @@ def test_what_a_quota_refuses_is_leased_from_a_peer_and_both_lines_say_so() -> N
     assert lent.min() >= 8
     assert here["why"].str.contains("from us-central1").all()
     assert there["why"].iloc[0].endswith(f"; lends {lent[0]:.0f} to asia-east1; q0.9 need 84 vCPU -> 21 x n2-standard-8")
+
+
+def test_a_line_says_how_much_it_has_from_peers_and_at_what_price() -> None:
+    here, there = (_edge(_settings(), region).reset_index(drop=True) for region in ("asia-east1", "us-central1"))
+    price = list_prices().hot_usd_per_hour("n2-standard-8", "us-central1")
+    assert here["leased"].min() >= 8
+    assert (here["leased"] + there["leased"] == 0).all()
+    assert here["leased_usd"].tolist() == pytest.approx(price * here["leased"])
+    assert there["leased_usd"].tolist() == pytest.approx(-price * here["leased"])
+    for rows in (here, there):
+        served = rows["hot"] + rows["leased"] + rows["warm"]
+        assert rows["cold"].tolist() == (rows["needed"] - served).clip(lower=0).tolist()
+    assert not _edge(_settings(lends=0), "asia-east1")[["leased", "leased_usd"]].any(axis=None)
+
+
+def test_outcomes_count_leased_machines_for_the_borrower(tmp_path: Path) -> None:
+    """80 vCPU are used in both regions; Asia's quota lets it run 64 of its own."""
+    text = TEXT.replace("LENDS", "400").replace("PEER", "us-central1").replace("SLO", "slo: {availability: 0.999}")
+    opened = installation(tmp_path, text.replace("N2_CPUS: 96", "N2_CPUS: 64").replace("{BUDGET}", "{name: optimal}"))
+    for region in ("asia-east1", "us-central1"):
+        measure(opened, f"{region}/edge/cpu", {0: 80.0, 1: 80.0})
+    make_plan(opened, issue_time=ISSUE)
+    found = judge(opened.settings, opened.lake, issue_time=ISSUE + 2 * HOUR)
+    plan = opened.lake.read("plans", start=ISSUE, end=ISSUE + HOUR)
+    plan = plan[(plan["service"] == "edge") & (plan["ds"] < ISSUE + 2 * HOUR)]
+    assert plan.loc[plan["region"] == "asia-east1", "hot"].max() * 8 <= 64
+    assert (found["unmet"] == 0).all()
+    carried = plan.assign(held=(plan["hot"] + plan["leased"]) * 8).sort_values(["region", "ds"])
+    assert found.sort_values(["region", "ds"])["held"].tolist() == carried["held"].tolist()
+    assert found["held"].sum() == plan["hot"].sum() * 8
+    assert found["cost_usd"].sum() == pytest.approx(plan["cost_usd"].sum())
+    asia = found["region"] == "asia-east1"
+    assert found.loc[asia, "cost_usd"].min() > plan.loc[plan["region"] == "asia-east1", "cost_usd"].max()
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,21 @@ def forecast(
     return rows
 
 
-def plan(lake: Lake, issue: pd.Timestamp, *, service: str, hot: float, machine: str, resource: str = "instances") -> None:
+def plan(
+    lake: Lake,
+    issue: pd.Timestamp,
+    *,
+    service: str,
+    hot: float,
+    machine: str,
+    resource: str = "instances",
+    region: str = "paris",
+    leased: float = 0.0,
+) -> None:
     hours = pd.date_range(issue, periods=72, freq="h", unit="us")
     rows = pd.DataFrame({"ds": hours}).assign(
         issue_time=issue,
-        region="paris",
+        region=region,
         service=service,
         resource=resource,
         unit="instances",
@@ -73,6 +83,8 @@ def plan(lake: Lake, issue: pd.Timestamp, *, service: str, hot: float, machine: 
         hot=hot,
         warm=0.0,
         cold=0.0,
+        leased=leased,
+        leased_usd=leased * 0.1,
         confidence=0.9,
         tier="high",
         policy="tiered",
@@ -82,7 +94,7 @@ def plan(lake: Lake, issue: pd.Timestamp, *, service: str, hot: float, machine: 
         model_version="1",
         available_at=issue,
     )
-    lake.replace("plans", rows[list(TABLES["plans"].columns)], start=issue, end=issue + HOUR, where={"service": service})
+    lake.replace("plans", rows[list(TABLES["plans"].columns)], start=issue, end=issue + HOUR, where={"service": service, "region": region})
 
 
 def learn(world: Installation, issue: pd.Timestamp) -> LearnReport:
@@ -150,6 +162,18 @@ def test_held_capacity_is_compared_in_the_unit_of_the_series(world: Installation
     assert np.allclose(edge["unmet"], np.maximum(edge["y"] - 80, 0))
     assert report.unmet["paris/edge/cpu"] == pytest.approx(edge["unmet"].sum())
     assert report.planned_hours == 24
+    assert report.cost_usd == pytest.approx(2 * 12 * 2.0)
+
+
+def test_leased_machines_are_held_and_paid_where_they_serve(world: Installation) -> None:
+    forecast(world, ISSUE)
+    plan(world.lake, ISSUE, service="edge", hot=10, leased=-4, machine="n2-standard-8")
+    plan(world.lake, ISSUE, service="edge", hot=2, leased=4, machine="n2-standard-8", region="tokyo")
+    report = learn(world, ISSUE + 12 * HOUR)
+    found = outcomes(world).set_index("unique_id")
+    for region, cost in (("paris", 1.6), ("tokyo", 2.4)):
+        assert set(found.loc[f"{region}/edge/cpu", "held"]) == {6 * 8.0}
+        assert set(found.loc[f"{region}/edge/cpu", "cost_usd"]) == {cost}
     assert report.cost_usd == pytest.approx(2 * 12 * 2.0)
 
 
