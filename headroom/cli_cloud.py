@@ -80,10 +80,10 @@ def drift(
     if mend and adopt is not None:
         raise BadInputError("--mend brings back what --adopt would keep; give one of them")
     console, opened = open_console(), Runtime.open()
-    ledger, cloud = Ledger.open(opened.home.database_url), open_cloud(opened)
     chosen = region or sorted(opened.settings.regions)
     if unknown := sorted(set(chosen) - set(opened.settings.regions)):
         raise BadInputError(f"--region {unknown[0]}: not in the settings; known: {', '.join(sorted(opened.settings.regions))}")
+    ledger, cloud = Ledger.open(opened.home.database_url), open_cloud(opened)
     rows = [row for name in chosen for row in find_drift(ledger, cloud, region=name, now=pd.Timestamp.now(tz="UTC"))]
     for name in chosen:
         if under_way := len(ledger.unfinished(name)):

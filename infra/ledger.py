@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy.exc import OperationalError
 
+from headroom.errors import UnavailableError
 from infra.actions import Action, intent_of, request_id_of
 from infra.ledger_tables import actions, create_tables, facts, held_history, holdings, open_engine, results, unmet
 
@@ -109,9 +111,19 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str) -> Ledger:
-        """Open a database, creating the tables when they are missing."""
+        """Open a database, creating the tables when they are missing.
+
+        Raises:
+            UnavailableError: when the database does not answer, or its folder is not there.
+        """
         engine = open_engine(url)
-        create_tables(engine)
+        try:
+            create_tables(engine)
+        except OperationalError as error:
+            shown = engine.url.render_as_string(hide_password=True)
+            raise UnavailableError(
+                f"ledger {shown}: {error.orig}; check HEADROOM_HOME and HEADROOM_DATABASE_URL, or make it by headroom up"
+            ) from error
         return cls(engine)
 
     def plan(self, project: str, issue_time: pd.Timestamp, action: Action) -> Entry:

@@ -10,6 +10,7 @@ import pytest
 from plan_rows import ISSUE, PROJECT, REGION, ZONES
 from sqlalchemy import inspect, text
 
+from headroom.errors import UnavailableError
 from infra.actions import Action
 from infra.ledger import Fact, Holding, Ledger, Unmet
 from infra.ledger_tables import create_tables, open_engine
@@ -158,3 +159,10 @@ def _at_the_same_time(calls: list) -> None:
     with ThreadPoolExecutor(len(calls)) as pool:
         for started in [pool.submit(call) for call in calls]:
             started.result()
+
+
+def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"ledger sqlite:///.*/none/headroom\.db: unable to open database file; check HEADROOM_HOME"):
+        Ledger.open(f"sqlite:///{tmp_path}/none/headroom.db")
+    with pytest.raises(UnavailableError, match=r"ledger postgresql\S*://me:\*\*\*@127\.0\.0\.1:1/headroom: "):
+        Ledger.open("postgresql+psycopg://me:secret@127.0.0.1:1/headroom")
