@@ -17,9 +17,10 @@ from infra.program.whole_path import PathInput, best_path
 
 __all__ = ["guaranteed_capacity", "rounded"]
 
-# Each round makes starts of the places above their flap budget dearer: twice as dear as before, from this share of an hour's price on.
-_FLAP_ROUNDS: Final = 14
-_FIRST_SURCHARGE: Final = 0.1
+# Each round makes starts and stops dearer where a place is above its flap budget of a day: twice as dear as before, from this share of an
+# hour's price on.
+_FLAP_ROUNDS: Final = 16
+_FIRST_SURCHARGE: Final = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class _Rounding:
     unleased: FloatArray
 
     def run(self, plan: Plan, options: IntArray, surcharge: FloatArray) -> Plan:
-        """`plan` with whole machines of `options`, each of another place; `surcharge` (M,) USD on each start."""
+        """`plan` with whole machines of `options`, each of another place; `surcharge` (M, T) USD on each start and stop."""
         given = self._path_input(plan, options, surcharge)
         hot, warm, cold = plan.hot.copy(), plan.warm.copy(), plan.cold.copy()
         hot[options], warm[options], cold[options] = best_path(given)
@@ -65,7 +66,8 @@ class _Rounding:
             least=least,
             most=most,
             held=problem.held[options],
-            start_cost=self.prices[3, options] + surcharge[options, None],
+            start_cost=self.prices[3, options] + surcharge[options],
+            stop_cost=surcharge[options],
         )
 
     def _bounds(self, options: IntArray, there: FloatArray, size: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -90,14 +92,14 @@ def rounded(problem: Problem, coverage: Coverage, layout: Layout, program: Progr
     rounding = _Rounding(problem, coverage, layout, program, fractions, _priced(layout, program, optimum), unleased)
     plan = Plan(fractions.hot, fractions.warm, fractions.cold, leased)
     every = np.ones(fractions.hot.shape[0], dtype=bool)
-    surcharge = np.zeros(fractions.hot.shape[0])
+    surcharge = np.zeros(fractions.hot.shape)
     plan = _all(rounding, plan, every, surcharge)
     for number in range(_FLAP_ROUNDS):
         restless = _above_flap_limit(problem, plan)[problem.option_place]
         if not restless.any():
             break
-        surcharge = np.where(restless, _FIRST_SURCHARGE * 2.0**number * problem.hot_price.mean(axis=1), surcharge)
-        plan = _all(rounding, plan, restless, surcharge)
+        surcharge = np.where(restless, _FIRST_SURCHARGE * 2.0**number * problem.hot_price, surcharge)
+        plan = _all(rounding, plan, np.asarray(restless.any(axis=1)), surcharge)
     return plan
 
 
@@ -121,13 +123,13 @@ def _all(rounding: _Rounding, plan: Plan, wanted: BoolArray, surcharge: FloatArr
 
 
 def _above_flap_limit(problem: Problem, plan: Plan) -> BoolArray:
-    """(D,) places with more starts and stops in some day than they may have."""
+    """(D, T) blocks of days in which a place has more starts and stops than it may have."""
     if np.isinf(problem.flap_limit).all():
-        return np.zeros(len(problem.places), dtype=bool)
+        return np.zeros((len(problem.places), problem.shape[1]), dtype=bool)
     moves = summed(problem.option_place, len(problem.places), np.abs(np.diff(plan.hot, axis=1, prepend=problem.held[:, None])))
-    day = day_of_block(problem)
-    per_day = np.add.reduceat(moves, np.flatnonzero(np.diff(day, prepend=-1)), axis=1)
-    return np.asarray((per_day > problem.flap_limit[:, None] + 1e-6).any(axis=1))
+    _, first, day = np.unique(day_of_block(problem), return_index=True, return_inverse=True)
+    per_day = np.add.reduceat(moves, first, axis=1)
+    return np.asarray(per_day > problem.flap_limit[:, None] + 1e-6)[:, day]
 
 
 def _priced(layout: Layout, program: Program, optimum: LinearSolution) -> FloatArray:

@@ -30,7 +30,7 @@ class PathInput:
         hot_price, warm_price, cold_price: (m, T) USD per machine and block, shadow prices of the limits included.
         standby: (m, T) whether there is a warm pool. cold_most: (m, T) most cold machines that count; 0 where buying is not limited.
         target: (3, m, T) the option's machines in the program: hot, hot + warm, hot + warm + cold.
-        least, most: (m, T) bounds of hot. held: (m,) hot before block 0. start_cost: (m, T) USD per start.
+        least, most: (m, T) bounds of hot. held: (m,) hot before block 0. start_cost, stop_cost: (m, T) USD per start and per stop.
     """
 
     demand: Coverage
@@ -46,6 +46,7 @@ class PathInput:
     most: FloatArray
     held: FloatArray
     start_cost: FloatArray
+    stop_cost: FloatArray
 
     def saved(self, tier: int, machines: FloatArray) -> FloatArray:
         """(..., m, T) USD saved by so many machines of the option up to a tier."""
@@ -73,7 +74,7 @@ def best_path(given: PathInput) -> tuple[FloatArray, FloatArray, FloatArray]:
         total = np.where((extra >= 0) & given.standby, usd + given.warm_price * np.maximum(extra, 0), np.inf)
         seconds, second_usd = np.where(total < second_usd, choice, seconds), np.minimum(total, second_usd)
     stage = given.hot_price * states - given.saved(0, states) + second_usd
-    path = _shortest(stage, states, given.held, given.start_cost)
+    path = _shortest(stage, states, given)
     hot, second = (np.take_along_axis(a, path[None], axis=0)[0] for a in (states, seconds))
     return hot, second - hot, _bought(given, second)[1]
 
@@ -91,14 +92,13 @@ def _bought(given: PathInput, base: FloatArray) -> tuple[FloatArray, FloatArray]
     return np.where(given.cold_most > 0, best, 0.0), bought
 
 
-def _shortest(stage: FloatArray, states: FloatArray, held: FloatArray, start_cost: FloatArray) -> IntArray:
+def _shortest(stage: FloatArray, states: FloatArray, given: PathInput) -> IntArray:
     """(m, T) the state of each block on the cheapest path; `stage` and `states` are (S, m, T)."""
     blocks = stage.shape[2]
     came_from = np.zeros(stage.shape, dtype=np.int64)
-    cost = stage[:, :, 0] + start_cost[:, 0] * np.clip(states[:, :, 0] - held, 0, None)
+    cost = stage[:, :, 0] + _moved(states[:, :, 0] - given.held, given, 0)
     for t in range(1, blocks):
-        rise = np.clip(states[None, :, :, t] - states[:, None, :, t - 1], 0, None)
-        arrive = cost[:, None] + start_cost[:, t] * rise
+        arrive = cost[:, None] + _moved(states[None, :, :, t] - states[:, None, :, t - 1], given, t)
         came_from[:, :, t] = np.argmin(arrive, axis=0)
         cost = np.min(arrive, axis=0) + stage[:, :, t]
     path = np.zeros(stage.shape[1:], dtype=np.int64)
@@ -107,3 +107,9 @@ def _shortest(stage: FloatArray, states: FloatArray, held: FloatArray, start_cos
     for t in range(blocks - 1, 0, -1):
         path[:, t - 1] = came_from[path[:, t], every, t]
     return path
+
+
+def _moved(rise: FloatArray, given: PathInput, block: int) -> FloatArray:
+    """USD of starts and stops."""
+    result: FloatArray = np.where(rise > 0, given.start_cost[:, block], -given.stop_cost[:, block]) * rise
+    return result

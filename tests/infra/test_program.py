@@ -1,5 +1,6 @@
 """The linear program: the right amounts, every limit kept, prices of limits, and an oracle that agrees."""
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -93,6 +94,15 @@ def test_a_minimum_hold_and_a_flap_budget_bind() -> None:
     flapping = solve(one_place(width=width, value=width[..., 0] * 3, flap_limit=40.0))
     moves = np.abs(np.diff(flapping.hot[0], prepend=0.0)).sum()
     assert moves <= 40
+
+
+def test_rounding_keeps_a_flap_budget_by_itself_when_machines_only_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Demand falls by half a machine an hour; the program stops 10.5 machines, whole machines must stop ten."""
+    width = np.zeros((1, 24, 4, 1))
+    width[0, :, 0, 0] = 20 - 0.5 * np.arange(24)
+    monkeypatch.setattr(importlib.import_module("infra.program.whole_machines"), "remade", lambda *_: pytest.fail("branch and bound"))
+    plan = solve(one_place(width=width, value=width[..., 0] * 3, held=20, flap_limit=10.5), small=0)
+    assert 20 - plan.hot[0, -1] == np.abs(np.diff(plan.hot[0], prepend=20.0)).sum() == 10
 
 
 def test_a_service_takes_what_it_needs_of_each_resource_from_the_cheapest_mix_of_types() -> None:
