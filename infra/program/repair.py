@@ -1,7 +1,8 @@
-"""Plans of whole machines brought within stock, quota and budget, and room that is left put to use."""
+"""Plans of whole machines brought within stock, quota and budget."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,9 +13,9 @@ from infra.program.layout import Layout
 from infra.program.matrix import day_of_block
 from infra.program.plan import Plan, summed
 from infra.program.problem import FloatArray, IntArray, Problem
-from infra.program.steps import step_costs
+from infra.program.steps import Steps, step_costs
 
-__all__ = ["day_usd", "fit_budget", "fit_limits", "limit_use", "share_use"]
+__all__ = ["day_usd", "limit_use", "share_use", "within_limits"]
 
 _ROUNDS: Final = 200
 _TOLERANCE: Final = 1e-6
@@ -47,38 +48,34 @@ class _Items:
         return order[before < excess[group] - _TOLERANCE]
 
 
-def fit_limits(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray) -> Plan:
-    """The plan with machines taken away, the least costly per unit first, until every place's share and every
-    family limit holds.
+def within_limits(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray) -> Plan:
+    """The plan with machines taken away, or moved from hot to warm for money, until every place's share, every family limit and every day's
+    budget holds, one after the other; the step that costs least per unit or USD comes first.
 
-    Where nothing is left to take (floors), the excess stays: the caller checks.
+    Where nothing is left to take, down to `least` (M, T) hot machines, the excess stays: the caller checks.
     """
-    for _ in range(_ROUNDS):
-        shares = (share_use(problem, plan) - problem.share_limit).ravel()
-        excess = (limit_use(problem, plan) - problem.family_limit).ravel()
-        own = bool((shares > _TOLERANCE).any())
-        if not own and not (excess > _TOLERANCE).any():
-            return plan
-        items = _limit_items(problem, coverage, layout, plan, least, by_place=own)
-        chosen = items.best(shares if own else excess)
-        if not chosen.size:
-            return plan
-        plan = _taken(plan, items, chosen)
-    return plan
-
-
-def fit_budget(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray) -> Plan:
-    """The plan with machines moved from hot to warm, or given up, the least costly per USD first, until every day is within the budget."""
     budget = problem.budget_per_day * problem.day_hours.sum(axis=1) / 24
-    for _ in range(_ROUNDS):
-        excess = day_usd(problem, plan) - budget
-        if not (excess > _TOLERANCE).any():
-            return plan
-        items = _budget_items(problem, coverage, layout, plan, least)
-        chosen = items.best(excess)
-        if not chosen.size:
-            return plan
-        plan = _taken(plan, items, chosen)
+    limits: tuple[tuple[Callable[[Plan], FloatArray], Callable[[Plan, Steps], _Items]], ...] = (
+        (
+            lambda now: share_use(problem, now) - problem.share_limit,
+            lambda now, less: _limit_items(problem, now, less, least, by_place=True),
+        ),
+        (
+            lambda now: limit_use(problem, now) - problem.family_limit,
+            lambda now, less: _limit_items(problem, now, less, least, by_place=False),
+        ),
+        (lambda now: day_usd(problem, now) - budget, lambda now, less: _budget_items(problem, now, less, least)),
+    )
+    for excess_of, items_of in limits:
+        for _ in range(_ROUNDS):
+            excess = excess_of(plan).ravel()
+            if not (excess > _TOLERANCE).any():
+                break
+            items = items_of(plan, step_costs(problem, coverage, layout, plan, change=-1))
+            chosen = items.best(excess)
+            if not chosen.size:
+                break
+            plan = _taken(plan, items, chosen)
     return plan
 
 
@@ -111,8 +108,7 @@ def day_usd(problem: Problem, plan: Plan) -> FloatArray:
     return result
 
 
-def _limit_items(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray, *, by_place: bool) -> _Items:
-    less = step_costs(problem, coverage, layout, plan, change=-1)
+def _limit_items(problem: Problem, plan: Plan, less: Steps, least: FloatArray, *, by_place: bool) -> _Items:
     blocks, families = problem.shape[1], len(problem.families)
     place, family, units = problem.option_place, problem.option_family, problem.option_quota
     own = (place if by_place else problem.region[place]) * families + family
@@ -130,8 +126,7 @@ def _limit_items(problem: Problem, coverage: Coverage, layout: Layout, plan: Pla
     return _Items(*(np.concatenate([np.ravel(c[i]) for c in columns]) for i in range(6)))
 
 
-def _budget_items(problem: Problem, coverage: Coverage, layout: Layout, plan: Plan, least: FloatArray) -> _Items:
-    less = step_costs(problem, coverage, layout, plan, change=-1)
+def _budget_items(problem: Problem, plan: Plan, less: Steps, least: FloatArray) -> _Items:
     blocks, place = problem.shape[1], problem.option_place
     time = np.arange(blocks)
     day = day_of_block(problem)

@@ -13,7 +13,7 @@ from infra.program.matrix import Program
 from infra.program.movement import held_long_enough, in_time
 from infra.program.plan import Plan
 from infra.program.problem import FloatArray, Problem
-from infra.program.repair import fit_budget, fit_limits
+from infra.program.repair import within_limits
 from infra.program.room import use_room
 from infra.program.rounding import guaranteed_capacity, rounded
 
@@ -47,8 +47,7 @@ def whole_machines(
     for bounds in ((firm, least), (least,)) if counted.any() else ((least,),):
         plan = start
         for lowest in bounds:
-            plan = fit_limits(problem, coverage, layout, plan, lowest)
-            plan = fit_budget(problem, coverage, layout, plan, lowest)
+            plan = within_limits(problem, coverage, layout, plan, lowest)
         plan = use_room(problem, coverage, layout, program, plan)
         broken = broken_rows(problem, coverage, layout, program, plan)
         if not broken.any():
