@@ -29,6 +29,7 @@ from models.calibration import Calibration, fit_calibration
 from models.candidates import NAIVES, create
 from models.demand_model import DemandModel
 from models.engine_clock import engine_clock
+from models.engine_workers import end_with_the_caller
 from models.ensemble import blend, ensemble_weights
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import recent, unservable
@@ -144,6 +145,7 @@ _given: list[_Work] = []
 
 
 def _begin(work: _Work) -> None:
+    end_with_the_caller()
     _given[:] = [work]
 
 

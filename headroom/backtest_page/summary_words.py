@@ -50,11 +50,11 @@ def _comparison(judged: Judgement) -> str:
 def _certainty(judged: Judgement) -> str:
     overall = judged.overall
     gap = 100 * (float(overall["coverage_0.8"]) - 0.8)
-    edge = 100 * _on_the_edge(judged.reliability)
+    edge = 100 * _on_the_edge(judged.final)
     verdict = (
         "as it should"
         if abs(gap) < 2
-        else f"as it may: {edge:.0f} points of them lie exactly on its edge"
+        else f"as it may: {edge:.0f} % lie exactly on its edge"
         if 0 < gap < edge + 2
         else f"{abs(gap):.0f} points too {'often: it is too wide' if gap > 0 else 'seldom: it is too narrow'}"
     )
@@ -64,11 +64,10 @@ def _certainty(judged: Judgement) -> str:
     )
 
 
-def _on_the_edge(reliability: pd.DataFrame) -> float:
+def _on_the_edge(final: pd.DataFrame) -> float:
     """Share of the measurements that equal an end of the 80 % interval, as zeros, counts and constants do: inside it or not, as one likes."""
-    below, at_most = (reliability.set_index("quantile")[name].astype(float) for name in ("below", "at_most"))
-    inside, within = at_most[0.9] - below[0.1], below[0.9] - at_most[0.1]
-    return float(inside - max(0.0, within))
+    rows = final[final["y"].notna()]
+    return float(((rows["y"] == rows["0.1"]) | (rows["y"] == rows["0.9"])).mean())
 
 
 def _hardest(judged: Judgement) -> str:

@@ -156,7 +156,7 @@ def test_a_constant_is_drawn_as_one_and_nobody_is_blamed_for_its_width(tmp_path:
     assert len(set(ticks)) == len(ticks) > 2
     assert "nan" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
     zeros = " ".join(summary_words(judged({"zero": np.zeros(600)})))
-    assert "(as it may: 100 points of them lie exactly on its edge)" in zeros
+    assert "(as it may: 100 % lie exactly on its edge)" in zeros
 
 
 def test_series_without_a_forecast_are_told_with_the_reason(tmp_path: Path) -> None:

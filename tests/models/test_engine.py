@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
+from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
@@ -12,6 +18,7 @@ from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.candidates import NAIVES
 from models.engine import FINAL, BacktestResult, backtest_frame, forecast_frame
+from models.engine_workers import end_with_the_caller
 from models.long_frame import LongFrame
 
 HOUR = pd.Timedelta(hours=1)
@@ -225,3 +232,14 @@ def test_steps_of_five_minutes_are_forecast_on_their_own_grid():
     assert_proper(forecast)
     error = (forecast["0.5"] - forecast["y"]).abs() / forecast["y"]
     assert error.mean() < 0.03
+
+
+@pytest.mark.slow
+def test_an_interruption_ends_a_worker_at_once():
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_the_caller) as pool:
+        worker = pool.submit(os.getpid).result()
+        under_way, queued = pool.submit(time.sleep, 60), pool.submit(time.sleep, 60)
+        os.kill(worker, signal.SIGINT)
+        for work in (under_way, queued):
+            with pytest.raises(BrokenProcessPool):
+                work.result(timeout=20)
