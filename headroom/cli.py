@@ -32,7 +32,7 @@ def main() -> None:
     try:
         app()
     except HeadroomError as error:
-        Console(stderr=True).print(f"headroom: {error}", style="red", markup=False, highlight=False)
+        Console(stderr=True).print(f"headroom: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         Console(stderr=True).print("headroom: interrupted", style="red")

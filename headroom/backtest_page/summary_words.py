@@ -16,10 +16,10 @@ _STEPS: Final = {"0 days 01:00:00": "hour", "1 days 00:00:00": "day", "0 days 00
 
 
 def summary_words(judgement: Judgement) -> list[str]:
-    """Sentences: how the forecast compares, how sure it was of itself, where it is worst, what choosing cost, what was taken for faults, and
-    who has fewer windows than were asked for.
+    """Sentences: how the forecast compares, how sure it was of itself, where it is worst, what choosing cost, what was taken for faults,
+    who has fewer windows than were asked for, and whether series end at different times.
     """
-    said = (_comparison, _certainty, _hardest, _choice, _faults, _windows)
+    said = (_comparison, _certainty, _hardest, _choice, _faults, _windows, _ends)
     sentences = [say(judgement) for say in said]
     return [sentence for sentence in sentences if sentence]
 
@@ -107,3 +107,15 @@ def _windows(judged: Judgement) -> str:
         return ""
     who = f"{few.index[0]} has {few.iloc[0]}" if len(few) == 1 else f"{len(few):,} series have fewer, the least {few.min()}"
     return f"Of the {judged.windows} windows asked for, {who}: the others have too little history before them, or no measurement in them."
+
+
+def _ends(judged: Judgement) -> str:
+    ends = judged.series.rows.groupby("unique_id")["ds"].max()
+    apart = ends.max() - ends.min()
+    if apart < judged.series.step:
+        return ""
+    days = apart / pd.Timedelta("1D")
+    return (
+        f"Series end up to {f'{days:.0f} days' if days >= 2 else f'{24 * days:.0f} hours'} apart: each has its own last windows, and what is "
+        "learnt from all series for such a window has seen the others up to as far before their own end, which may be later by the clock."
+    )

@@ -180,6 +180,13 @@ def test_windows_that_a_series_has_not_are_told(judgement: Judgement, series: Lo
     assert "windows asked for" not in " ".join(summary_words(judgement))
 
 
+def test_series_that_end_at_different_times_are_told() -> None:
+    wave = 50 + 10 * np.sin(np.arange(24 * 20) / 4)
+    assert "apart" not in " ".join(summary_words(judged({"a": wave, "b": wave})))
+    assert "Series end up to 3 days apart: each has its own last windows" in " ".join(summary_words(judged({"a": wave, "b": wave[:-72]})))
+    assert "Series end up to 5 hours apart" in " ".join(summary_words(judged({"a": wave, "b": wave[:-5]})))
+
+
 def test_measurements_that_were_taken_for_faults_are_told(tmp_path: Path) -> None:
     """By the real engine: a peak of three hours that nothing explains is learnt by no candidate, and the page says so."""
     hours, noise = np.arange(24 * 24), np.random.default_rng(0).normal(1, 0.03, 24 * 24)
