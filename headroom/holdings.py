@@ -11,11 +11,11 @@ from headroom.home import Home
 
 __all__ = ["HELD_COLUMNS", "database_exists", "held_now"]
 
-HELD_COLUMNS = ("region", "service", "resource", "pool", "amount", "usd_per_hour")
+HELD_COLUMNS = ("region", "service", "resource", "pool", "machine_type", "amount", "usd_per_hour")
 
 
 def held_now(home: Home) -> pd.DataFrame:
-    """Columns `HELD_COLUMNS`, one row per region, service, resource (`instances`, `bandwidth`, `storage`) and pool (`hot`, `warm`).
+    """Columns `HELD_COLUMNS`, one row per region, service, resource (`instances`, `bandwidth`, `storage`), pool (`hot`, `warm`), machine type.
 
     As the last reconciliation of each region confirmed it; empty when none has run. `service` is empty for the region's
     interconnect attachment, which its services share. `usd_per_hour` is the list price of the whole amount.
@@ -25,7 +25,7 @@ def held_now(home: Home) -> pd.DataFrame:
     from infra.ledger import Ledger
 
     held = Ledger.open(home.database_url).held()
-    keys = ["region", "service", "resource", "pool"]
+    keys = ["region", "service", "resource", "pool", "machine_type"]
     return held.groupby(keys, as_index=False)[["amount", "usd_per_hour"]].sum()[list(HELD_COLUMNS)]
 
 

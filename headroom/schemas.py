@@ -125,8 +125,8 @@ _DECLARED: Final = (
         day_of="issue_time",
     ),
     Table(
-        # Resource is instances, bandwidth or storage; amounts are in `unit`. `leased` serves here and is hot in peer regions; below 0 it is hot
-        # here and serves there. `leased_usd` is its cost, which is in `cost_usd` where it is hot.
+        # Resource is instances, bandwidth or storage; amounts are in `unit`, machines of several types in rows of their own. `leased` serves here
+        # and is hot in peer regions; below 0 it is hot here and serves there. `leased_usd` is its cost, which is in `cost_usd` where it is hot.
         name="plans",
         columns={
             "issue_time": _TIME,
@@ -151,7 +151,7 @@ _DECLARED: Final = (
             "model_version": _TEXT,
             "available_at": _TIME,
         },
-        keys=("issue_time", "region", "service", "resource", "ds"),
+        keys=("issue_time", "region", "service", "resource", "ds", "machine_type"),
         day_of="issue_time",
         nullable=frozenset({"leased", "leased_usd"}),  # plans of before leases were told apart
     ),

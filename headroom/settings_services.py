@@ -91,6 +91,7 @@ class Capacity(Strict):
     """How load becomes machines."""
 
     machine_type: str = Field(description="for example n2-standard-8")
+    also: list[str] = Field(default=[], description="further machine types that may serve the same load, by preference among equals")
     target_utilisation: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.6, description="share of a machine's vCPU that demand may use"
     )
@@ -99,6 +100,17 @@ class Capacity(Strict):
     resume_minutes: NotNegative = Field(default=2, description="from resume of a suspended machine until it serves")
     minimum_instances: Annotated[int, Field(ge=0)] = Field(default=1, description="never fewer running")
     storage: Storage = Storage()
+
+    @model_validator(mode="after")
+    def _types_differ(self) -> Self:
+        if repeated := sorted({name for name in self.machine_types if self.machine_types.count(name) > 1}):
+            raise ValueError(f"also: {repeated[0]!r} is given twice, machine_type included; name every machine type once")
+        return self
+
+    @property
+    def machine_types(self) -> tuple[str, ...]:
+        """All that the service may run on, `machine_type` first."""
+        return (self.machine_type, *self.also)
 
 
 class BidStep(Strict):

@@ -18,6 +18,7 @@ from headroom.spent import Spent, spent_until
 from headroom.summary_text import print_summary
 from headroom.vocabulary import MEDIAN, UNITS
 from infra.budget import plan_usd_per_day
+from infra.prices import list_prices
 from models.promotion_log import Promotion, PromotionLog
 from models.registry import MODEL_NAME
 
@@ -40,7 +41,7 @@ class DemandPeak:
 
 @dataclass(frozen=True)
 class PoolLine:
-    """What is held of one resource; `planned` is true where the ledger has nothing yet and the plan's first hour stands in."""
+    """What is held of one resource, or of one machine type; `planned` is true where the ledger has nothing yet and the plan's first hour stands in."""
 
     resource: str
     unit: str
@@ -150,8 +151,8 @@ def _service(
     rows = plan[(plan["region"] == region) & (plan["service"] == service)].sort_values("ds", kind="stable")
     demands = tuple(_peak(resource, mine[mine["resource"] == resource]) for resource in UNITS if resource in set(mine["resource"]))
     machines = rows[rows["resource"] == "instances"]
-    leading = machines if len(machines) else rows
-    peak = leading.loc[leading["needed"].idxmax()] if len(leading) else None
+    leading = _hours(machines) if len(machines) else rows.assign(whole=rows["needed"])
+    peak = leading.loc[leading["whole"].idxmax()] if len(leading) else None
     return ServiceSummary(
         region=region,
         service=service,
@@ -160,7 +161,7 @@ def _service(
         confidence=float(mine["confidence"].min() if peak is None else peak["confidence"]),
         tier="no plan" if peak is None else str(peak["tier"]),
         tier_hours={str(tier): int(count) for tier, count in leading["tier"].value_counts().items()},
-        pools=tuple(_pool(rows[rows["resource"] == resource].iloc[0], held) for resource in _POOLED if resource in set(rows["resource"])),
+        pools=tuple(pool for resource in _POOLED for pool in _pools(rows[rows["resource"] == resource], held)),
         usd_per_day=plan_usd_per_day(rows, "cost_usd"),
         peak_usd_per_day=plan_usd_per_day(rows, "peak_cost_usd"),
         why="" if peak is None else str(peak["why"]),
@@ -174,14 +175,38 @@ def _peak(resource: str, rows: pd.DataFrame) -> DemandPeak:
     )
 
 
+def _hours(machines: pd.DataFrame) -> pd.DataFrame:
+    """One row per hour, that of the type with the largest part of the need in vCPU; `whole` is the need of all its types in vCPU."""
+    prices = list_prices()
+    vcpus = machines["machine_type"].map({name: prices.machine_type(name).vcpu for name in machines["machine_type"].unique()})
+    part = machines.assign(part=machines["needed"] * vcpus)
+    part["whole"] = part.groupby("ds")["part"].transform("sum")
+    return part.sort_values(["ds", "part"], ascending=[True, False], kind="stable").drop_duplicates("ds")
+
+
+def _pools(rows: pd.DataFrame, held: pd.DataFrame) -> list[PoolLine]:
+    """A line per machine type that is planned for the first hour or held; one line for another resource."""
+    first = rows[rows["ds"] == rows["ds"].min()]
+    if not (first["resource"] == "instances").any():
+        return [_pool(row, held) for _, row in first.head(1).iterrows()]
+    region, service = first["region"].iloc[0], first["service"].iloc[0]
+    types = held.loc[(held["region"] == region) & (held["service"] == service) & (held["resource"] == "instances"), "machine_type"]
+    unplanned = [
+        first.head(1).assign(machine_type=name, hot=0.0, warm=0.0, cold=0.0) for name in sorted({*types} - {"", *first["machine_type"]})
+    ]
+    lines = [_pool(row, held) for _, row in pd.concat([first, *unplanned]).iterrows()]
+    return [line for line in lines if line.hot or line.warm or line.cold] or lines[:1]
+
+
 def _pool(first: pd.Series[Any], held: pd.DataFrame) -> PoolLine:
     """The pools of one resource: the ledger's where it has confirmed some, else the plan's first hour.
 
     A region's attachment is shared: once it is confirmed, every service holds its planned share of it.
     """
     mine = held[(held["region"] == first["region"]) & (held["service"] == first["service"]) & (held["resource"] == first["resource"])]
+    of_type = mine[mine["machine_type"].isin(["", first["machine_type"]])]
     attached = (held["region"] == first["region"]) & (held["resource"] == first["resource"]) & (held["service"] == "")
-    amounts = mine.groupby("pool")["amount"].sum() if len(mine) else pd.Series({p: first[p] for p in ("hot", "warm")}, dtype=float)
+    amounts = of_type.groupby("pool")["amount"].sum() if len(mine) else pd.Series({p: first[p] for p in ("hot", "warm")}, dtype=float)
     return PoolLine(
         resource=str(first["resource"]),
         unit=str(first["unit"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -28,6 +28,7 @@ class Adoption:
 
     Attributes:
         what: `hot`, `suspended` or `stopped` machines, `gbps` of the attachment, `gib` of storage.
+        machine_type: of the machines.
     """
 
     region: str
@@ -36,6 +37,7 @@ class Adoption:
     amount: float
     until: pd.Timestamp
     why: str
+    machine_type: str = ""
 
 
 def adopt(
@@ -60,8 +62,11 @@ def adopt(
         known = sorted({drift.service or "(the attachment)" for drift in drifts}) or ["nothing"]
         raise BadInputError(f"nothing of {service or 'the attachment'} drifted; drifted: {', '.join(known)}")
     mine.sort(key=lambda drift: drift.kind == "reservation")  # what is reserved says more than how large the group is
-    amounts = {what: amount for drift in mine for what, amount in _amounts(drift, held)}
-    made = [Adoption(mine[0].region, service, what, amount, now + lasts, why) for what, amount in sorted(amounts.items())]
+    amounts = {(what, drift.machine_type): amount for drift in mine for what, amount in _amounts(drift, held)}
+    made = [
+        Adoption(mine[0].region, service, what, amount, now + lasts, why, machine_type)
+        for (what, machine_type), amount in sorted(amounts.items())
+    ]
     with ledger.engine.begin() as connection:
         accept(connection, mine, now=now)
         if made:
@@ -74,21 +79,30 @@ def adopted(ledger: Ledger, region: str, *, at: pd.Timestamp) -> list[Adoption]:
     query = select(adoptions).where(adoptions.c.region == region, adoptions.c.until > at).order_by(adoptions.c.id)
     with ledger.engine.begin() as connection:
         rows = [Adoption(**{name: row[name] for name in Adoption.__dataclass_fields__}) for row in connection.execute(query).mappings()]
-    return list({(row.service, row.what): row for row in rows}.values())
+    return list({(row.service, row.machine_type, row.what): row for row in rows}.values())
 
 
 def with_adoptions(targets: Sequence[Target], held: Sequence[Adoption]) -> list[Target]:
-    """The targets with adopted amounts in place of the plan's; storage is never below the plan's, for it does not shrink."""
-    amounts: dict[str, dict[str, float]] = {}
-    for row in held:
-        amounts.setdefault(row.service, {})[row.what] = row.amount
-    return [_with(target, amounts.get("" if isinstance(target, BandwidthTarget) else target.service, {})) for target in targets]
+    """The targets with adopted amounts in place of the plan's; storage is never below the plan's, for it does not shrink.
+
+    Machines of a type that the service no longer has count as its first type.
+    """
+    types = {(target.service, target.machine_type) for target in targets if isinstance(target, MachineTarget)}
+
+    def is_for(row: Adoption, target: Target) -> bool:
+        if not isinstance(target, MachineTarget):
+            return row.service == ("" if isinstance(target, BandwidthTarget) else target.service)
+        known = (row.service, row.machine_type) in types
+        return row.service == target.service and (row.machine_type == target.machine_type if known else not target.further)
+
+    return [_with(target, {row.what: row.amount for row in held if is_for(row, target)}) for target in targets]
 
 
-def _with(target: Target, amounts: dict[str, float]) -> Target:
+def _with(target: Target, amounts: Mapping[str, float]) -> Target:
     if isinstance(target, MachineTarget):
         whole = {name: int(amounts.get(name, getattr(target, name))) for name in ("hot", "suspended", "stopped")}
-        return replace(target, hot=whole["hot"], suspended=whole["suspended"], stopped=whole["stopped"])
+        makes = target.makes or any(whole.values())
+        return replace(target, hot=whole["hot"], suspended=whole["suspended"], stopped=whole["stopped"], makes=makes)
     if isinstance(target, StorageTarget):
         return replace(target, gib=max(target.gib, int(amounts.get("gib", 0))))
     return replace(target, gbps=amounts.get("gbps", target.gbps))

@@ -18,11 +18,11 @@ from infra.ledger_tables import held_history, results
 __all__ = ["held_hours", "hourly_bill"]
 
 _HOUR: Final = pd.Timedelta("1h")
-_HELD: Final = ["service", "resource", "pool", "amount", "unit", "usd_per_hour"]
+_HELD: Final = ["service", "resource", "pool", "machine_type", "amount", "unit", "usd_per_hour"]
 
 
 def held_hours(ledger: Ledger, *, start: pd.Timestamp, end: pd.Timestamp, region: str | None = None) -> pd.DataFrame:
-    """What was held in each hour: `region, ds, issue_time, service, resource, pool, amount, unit, usd_per_hour`.
+    """What was held in each hour: `region, ds, issue_time, service, resource, pool, machine_type, amount, unit, usd_per_hour`.
 
     Args:
         start, end: hours of `[start, end)`; an hour before the first reconciliation of its region has no rows. An hour that
@@ -76,7 +76,9 @@ def _held(ledger: Ledger, hours: pd.DataFrame) -> pd.DataFrame:
     keys, rows = ["region", "issue_time"], held_history.c
     named = [rows[key].in_(list(hours[key].unique())) for key in keys]
     confirmed = _frame(ledger, select(held_history).where(*named).order_by(rows.id), [*keys, *_HELD])
-    summed = confirmed.groupby([*keys, "service", "resource", "pool", "unit"], as_index=False)[["amount", "usd_per_hour"]].sum()
+    summed = confirmed.groupby([*keys, "service", "resource", "pool", "machine_type", "unit"], as_index=False)[
+        ["amount", "usd_per_hour"]
+    ].sum()
     return hours.merge(summed, on=keys)[["region", "ds", "issue_time", *_HELD]]
 
 

@@ -9,14 +9,12 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.settings import Settings
-from headroom.settings_services import Capacity
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES, UNITS
-from infra.prices import list_prices
+from infra.machine_types import COMPUTE, allowed_types, cheapest_rows, demand_per_instance
 
 __all__ = ["COMPUTE", "INSTANCES", "LINE", "STEPS", "capacity_need", "demand_at", "demand_per_instance", "round_up"]
 
 INSTANCES: Final = "instances"
-COMPUTE: Final = ("cpu", "memory", "requests")
 # What tells the lines of a need and of a plan apart, hour by hour.
 LINE: Final = ["region", "service", "resource"]
 
@@ -29,7 +27,9 @@ _HOUR_KEYS: Final = ["region", "service", "ds"]
 _NOISE: Final = 1e-9
 
 
-def capacity_need(settings: Settings, forecasts: pd.DataFrame, *, quantile: pd.Series[float]) -> pd.DataFrame:
+def capacity_need(
+    settings: Settings, forecasts: pd.DataFrame, *, quantile: pd.Series[float], counted_as: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """One row per region, service, resource (`instances`, `bandwidth`, `storage`) and hour, sorted by those.
 
     With `D` the demand at the row's quantile and `u` the target utilisation, one machine carries `vCPU * u` of cpu, `GiB * u`
@@ -38,10 +38,13 @@ def capacity_need(settings: Settings, forecasts: pd.DataFrame, *, quantile: pd.S
         instances = max(minimum_instances, ceil(max over compute resources of D / carried by one machine))
         bandwidth = D rounded up to 0.05 Gbit/s        storage = D rounded up to 1 GiB
 
+    Of a service's machine types, in each region the one that serves the need of all hours together at the lowest on-demand price.
+
     Args:
         settings: capacity models of the services.
         forecasts: rows of one issue time that `usable_forecast` let through.
         quantile: of every row, in [0.01, 0.99]; between two forecast quantiles it is interpolated linearly.
+        counted_as: another need of the same lines, whose machine types are taken instead of the cheapest.
 
     Returns:
         `region, service, resource, ds, unit, machine_type, needed, minimum, confidence, model_version, quantile, demand,
@@ -50,7 +53,7 @@ def capacity_need(settings: Settings, forecasts: pd.DataFrame, *, quantile: pd.S
         hot whatever the confidence.
 
     Raises:
-        BadInputError: for a machine type that the price list does not know.
+        BadInputError: for a machine type that the price list does not know, or those of `infra.machine_types.allowed_types`.
     """
     demand = pd.concat([demand_at(forecasts[quantile == level], level) for level in quantile.unique()])
     kept = forecasts[["region", "service", "resource", "ds", "confidence", "model_version"]]
@@ -60,7 +63,7 @@ def capacity_need(settings: Settings, forecasts: pd.DataFrame, *, quantile: pd.S
     first, last = versions.transform("min"), versions.transform("max")
     rows["model_version"] = first.where(first == last, first + ", " + last)
     needs = pd.concat(
-        [_machines(settings, rows[rows["resource"].isin(COMPUTE)]), _amounts(settings, rows[~rows["resource"].isin(COMPUTE)])]
+        [_machines(settings, rows[rows["resource"].isin(COMPUTE)], counted_as), _amounts(settings, rows[~rows["resource"].isin(COMPUTE)])]
     )
     return needs.sort_values(["region", "service", "resource", "ds"], kind="stable").reset_index(drop=True)
 
@@ -82,50 +85,46 @@ def demand_at(forecasts: pd.DataFrame, quantile: float) -> pd.Series[float]:
     return (low + share * (high - low)).astype(float)
 
 
-def demand_per_instance(capacity: Capacity, resource: str) -> float:
-    """How much of a compute resource one machine carries at its target utilisation, in the resource's unit.
-
-    Raises:
-        BadInputError: for an unknown machine type, or a resource that machines do not carry.
-    """
-    size = list_prices().machine_type(capacity.machine_type)
-    carried = {"cpu": size.vcpu, "memory": size.memory_gib, "requests": size.vcpu * (capacity.requests_per_vcpu or 0.0)}
-    if resource not in carried:
-        raise BadInputError(f"resource {resource!r} is not carried by machines; those that are: {', '.join(carried)}")
-    return carried[resource] * capacity.target_utilisation
-
-
 def round_up(amount: pd.Series[float], step: pd.Series[float] | float) -> pd.Series[float]:
     """The smallest multiple of `step` that is not below `amount`, forgiving float noise."""
     steps = pd.Series(np.ceil(amount / step - _NOISE), index=amount.index) + 0.0  # no negative zero
     return (steps * step).round(6)
 
 
-def _machines(settings: Settings, rows: pd.DataFrame) -> pd.DataFrame:
+def _machines(settings: Settings, rows: pd.DataFrame, counted_as: pd.DataFrame | None) -> pd.DataFrame:
     services = pd.DataFrame(
         [
             (
+                region,
                 name,
                 resource,
-                demand_per_instance(service.capacity, resource),
-                service.capacity.machine_type,
+                demand_per_instance(service.capacity, resource, machine_type),
+                machine_type,
                 float(service.capacity.minimum_instances),
             )
             for name, service in settings.services.items()
+            for region in service.regions
+            for machine_type in allowed_types(settings, region, name)
             for resource in service.demand
             if resource in COMPUTE
         ],
-        columns=["service", "resource", "per_instance", "machine_type", "minimum"],
+        columns=["region", "service", "resource", "per_instance", "machine_type", "minimum"],
     )
-    joined = rows.merge(services, on=["service", "resource"], how="left", validate="many_to_one")
+    joined = rows.merge(services, on=["region", "service", "resource"], how="left")
     joined["ratio"] = joined["demand"] / joined["per_instance"]
-    binding = joined.sort_values("ratio", kind="stable").drop_duplicates(_HOUR_KEYS, keep="last")
-    return binding.assign(
+    binding = joined.sort_values("ratio", kind="stable").drop_duplicates([*_HOUR_KEYS, "machine_type"], keep="last")
+    needs = binding.assign(
         needed=round_up(binding["ratio"], STEPS[INSTANCES]).clip(lower=binding["minimum"]),
         demand_unit=binding["resource"].map(UNITS),
         resource=INSTANCES,
         unit=INSTANCES,
     ).drop(columns=["ratio", "per_instance"])
+    place = ["region", "service"]
+    if counted_as is None:
+        return cheapest_rows(settings, needs, over=place)
+    return needs.merge(
+        counted_as.loc[counted_as["resource"] == INSTANCES, [*place, "machine_type"]].drop_duplicates(), on=[*place, "machine_type"]
+    )
 
 
 def _amounts(settings: Settings, rows: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pandas as pd
@@ -13,6 +13,7 @@ from infra.diff_machines import machine_actions, stale_reservations
 from infra.ledger import Fact
 from infra.observed import Observed
 from infra.refusals import is_limit
+from infra.stand_ins import with_stand_ins
 from infra.targets import BandwidthTarget, MachineTarget, StorageTarget, Target
 
 __all__ = ["diff"]
@@ -21,7 +22,15 @@ __all__ = ["diff"]
 _PHASES: Final = ("grow", "run")
 
 
-def diff(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact], *, issue_time: pd.Timestamp, region: str) -> list[Action]:
+def diff(
+    targets: Sequence[Target],
+    observed: Observed,
+    facts: Sequence[Fact],
+    *,
+    issue_time: pd.Timestamp,
+    region: str,
+    before: Mapping[tuple[str, str], int] | None = None,
+) -> list[Action]:
     """The writing calls to make, in order; empty when the cloud already holds what can be held.
 
     Order: what must exist first (templates, groups); then releases (groups first, so that machines of all services leave at the
@@ -30,9 +39,11 @@ def diff(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact], *
 
     Args:
         facts: what this issue time has learnt; an amount that was refused for lack of quota or stock is not asked for again.
+        before: `(reservation, zone)` -> machines at the beginning of the issue time, where it has changed since.
     """
     refused = {(fact.name, fact.resource, fact.zone): fact for fact in facts if is_limit(fact.code)}
-    machines = [target for target in targets if isinstance(target, MachineTarget)]
+    planned = [target for target in targets if isinstance(target, MachineTarget)]
+    machines = with_stand_ins(planned, observed, refused, before=before or {})
     phased = []
     searching = False
     for machine in machines:

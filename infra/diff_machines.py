@@ -65,6 +65,7 @@ def machine_actions(
     running = _within(min(target.hot, sum(placement.counts.values())), now, refused.get((target.group, "running", "")))
 
     release = [_scale(target, region, now, running)] if running < now else []
+    release += [action for name in target.former for action in _drained(target, region, observed.groups.get(name))]
     grow = []
     for zone, count in placement.counts.items():
         there = held.get(zone)
@@ -87,18 +88,21 @@ def machine_actions(
 
 
 def stale_reservations(targets: Sequence[MachineTarget], observed: Observed, *, region: str) -> list[Action]:
-    """Delete unused reservations of machine types that a service no longer asks for; those in use lapse by themselves."""
-    wanted = {target.service: target for target in targets}
+    """Delete unused reservations of machine types that a service no longer has; those in use lapse by themselves."""
+    wanted = {target.service: target for target in reversed(targets)}
+    names = {(target.service, target.reservation) for target in targets}
     actions = []
     for reservation in observed.reservations:
         made_for = _MADE_FOR.match(reservation.description)
         target = wanted.get(made_for.group(1)) if made_for else None
-        if target is not None and reservation.name != target.reservation and not reservation.in_use:
+        if target is not None and (target.service, reservation.name) not in names and not reservation.in_use:
             actions.append(_shrink(target, region, reservation, 0))
     return actions
 
 
 def _prepare(target: MachineTarget, observed: Observed, group: GroupState | None, region: str) -> list[Action]:
+    if not target.makes:
+        return []
     make = partial(Action, region=region, zone="", service=target.service, machine_type=target.machine_type)
     actions = []
     ours = group is None or group.template.startswith(f"{PREFIX}-")  # an owner's own template is left alone
@@ -161,6 +165,23 @@ def _standby(target: MachineTarget, region: str, group: GroupState | None, refus
             machine_type=target.machine_type,
         )
     ]
+
+
+def _drained(target: MachineTarget, region: str, group: GroupState | None) -> list[Action]:
+    """No machines, running or in standby, in a group that the service no longer has."""
+    if group is None:
+        return []
+    scale = replace(
+        _scale(target, region, group.running, 0), name=group.name, description=f"group {group.name}: drain, its type is not wanted"
+    )
+    standby = replace(
+        scale,
+        verb="standby",
+        wanted={"suspended": 0, "stopped": 0},
+        observed={"suspended": group.suspended, "stopped": group.stopped},
+        description=f"group {group.name}: keep no standby, its type is not wanted",
+    )
+    return [*([scale] if group.running else []), *([standby] if group.suspended + group.stopped else [])]
 
 
 def _reserve(target: MachineTarget, region: str, zone: str, there: ReservationState | None, count: int, issue_time: pd.Timestamp) -> Action:

@@ -39,6 +39,7 @@ class Drift:
     field: str
     asked: Any
     found: Any
+    machine_type: str = ""
 
     def __str__(self) -> str:
         now = "gone" if self.found is None else f"{self.field} is {self.found}"
@@ -89,8 +90,10 @@ def _differences(region: str, asked: Asked, found: dict[str, Any] | None, now: p
     where = (region, asked.kind, asked.zone, asked.name, asked.service)
     if found is None:
         gone = fields[:1] if not _lapsed(asked, now) else []
-        return [Drift(*where, name, asked.content[name], None) for name in gone]
-    return [Drift(*where, name, asked.content[name], found[name]) for name in fields if found[name] != asked.content[name]]
+        return [Drift(*where, name, asked.content[name], None, asked.machine_type) for name in gone]
+    return [
+        Drift(*where, name, asked.content[name], found[name], asked.machine_type) for name in fields if found[name] != asked.content[name]
+    ]
 
 
 def _lapsed(asked: Asked, now: pd.Timestamp) -> bool:

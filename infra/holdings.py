@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from infra.ledger import Fact, Holding, Unmet
 from infra.observed import Observed
+from infra.stand_ins import stood_in_for
 from infra.targets import BANDWIDTH_STEPS, BandwidthTarget, MachineTarget, StorageTarget, Target
 
 __all__ = ["failure_facts", "held_amount", "holdings_of", "unmet_of"]
 
+# Service, resource, pool, unit, machine type.
+_Key: TypeAlias = tuple[str, str, str, str, str]
 _SIZES = {step: gbps for gbps, step in BANDWIDTH_STEPS.items()}
 
 
@@ -21,16 +25,24 @@ def holdings_of(targets: Sequence[Target], observed: Observed) -> list[Holding]:
 
 
 def unmet_of(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact]) -> list[Unmet]:
-    """What the targets want beyond what was seen; the reason is what the cloud said."""
+    """What the targets want beyond what was seen; the reason is what the cloud said.
+
+    What machines of other types carry in place of missing hot ones (`infra.stand_ins`) counts as held.
+    """
     wants = dict(pair for target in targets for pair in _wanted(target))
-    has: dict[tuple[str, str, str, str], float] = {}
+    machines = [target for target in targets if isinstance(target, MachineTarget)]
+    has: dict[_Key, float] = {
+        (service, "instances", "hot", "instances", machine_type): float(stood_in)
+        for (service, machine_type), stood_in in stood_in_for(machines, observed).items()
+    }
     for row in holdings_of(targets, observed):
-        key = (row.service, row.resource, row.pool, row.unit)
+        key = (row.service, row.resource, row.pool, row.unit, row.machine_type)
         has[key] = has.get(key, 0.0) + row.amount
+    several = Counter(target.service for target in machines)
     return [
-        Unmet(service, resource, pool, unit, wanted, has.get((service, resource, pool, unit), 0.0), _reason(service, facts))
-        for (service, resource, pool, unit), wanted in wants.items()
-        if wanted > has.get((service, resource, pool, unit), 0.0)
+        Unmet(*key[:4], wanted, has.get(key, 0.0), _reason(key[0], facts, key[4] if several[key[0]] > 1 else ""), key[4])
+        for key, wanted in wants.items()
+        if wanted > has.get(key, 0.0)
     ]
 
 
@@ -77,13 +89,15 @@ def held_amount(observed: Observed, fact: Fact) -> float:
 def _held(target: Target, observed: Observed) -> Iterator[Holding]:
     if isinstance(target, MachineTarget):
         for zone, there in observed.reserved(target.reservation).items():
-            yield Holding(zone, target.service, "instances", "hot", there.name, there.count, "instances", there.count * target.hot_usd)
+            usd = there.count * target.hot_usd
+            yield Holding(zone, target.service, "instances", "hot", there.name, there.count, "instances", usd, target.machine_type)
         group = observed.groups.get(target.group)
         if group is not None:
             missing = Counter(failure.wanted for failure in observed.failures.get(group.name, []))
             suspended, stopped = group.suspended - missing["SUSPENDED"], group.stopped - missing["STOPPED"]
             usd = suspended * target.warm_usd
-            yield Holding("", target.service, "instances", "warm", group.name, suspended + stopped, "instances", usd)
+            standby = suspended + stopped
+            yield Holding("", target.service, "instances", "warm", group.name, standby, "instances", usd, target.machine_type)
     elif isinstance(target, StorageTarget):
         disk = observed.disks.get(target.name)
         if disk is not None:
@@ -93,16 +107,21 @@ def _held(target: Target, observed: Observed) -> Iterator[Holding]:
         yield Holding("", "", "bandwidth", "hot", observed.attachment.name, gbps, "Gbit/s", gbps * target.usd_per_gbps)
 
 
-def _wanted(target: Target) -> Iterator[tuple[tuple[str, str, str, str], float]]:
+def _wanted(target: Target) -> Iterator[tuple[_Key, float]]:
     if isinstance(target, MachineTarget):
-        yield (target.service, "instances", "hot", "instances"), target.hot
-        yield (target.service, "instances", "warm", "instances"), target.suspended + target.stopped
+        yield (target.service, "instances", "hot", "instances", target.machine_type), target.hot
+        yield (target.service, "instances", "warm", "instances", target.machine_type), target.suspended + target.stopped
     elif isinstance(target, BandwidthTarget):
-        yield ("", "bandwidth", "hot", "Gbit/s"), target.gbps
+        yield ("", "bandwidth", "hot", "Gbit/s", ""), target.gbps
     else:
-        yield (target.service, "storage", "hot", "GiB"), target.gib
+        yield (target.service, "storage", "hot", "GiB", ""), target.gib
 
 
-def _reason(service: str, facts: Sequence[Fact]) -> str:
-    said = [f"{fact.zone or fact.region}: {fact.code} for {fact.asked:g}" for fact in facts if fact.service == service]
+def _reason(service: str, facts: Sequence[Fact], machine_type: str) -> str:
+    """What was said of the service; with a machine type, each time of which."""
+    said = [
+        f"{fact.zone or fact.region}: {fact.code} for {fact.asked:g}{f' {fact.machine_type}' if machine_type else ''}"
+        for fact in facts
+        if fact.service == service
+    ]
     return "; ".join(said) or "refused without a recorded reason; see the ledger's failed actions"

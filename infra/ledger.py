@@ -78,7 +78,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Unmet:
-    """Capacity that was wanted and is not held."""
+    """Capacity that was wanted and is not held; machines of other types that carry the same count as held."""
 
     service: str
     resource: str
@@ -87,6 +87,7 @@ class Unmet:
     wanted: float
     held: float
     reason: str
+    machine_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Holding:
     amount: float
     unit: str
     usd_per_hour: float
+    machine_type: str = ""
 
 
 @dataclass(frozen=True)

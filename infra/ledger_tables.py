@@ -23,11 +23,14 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     select,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import CreateColumn
 
 __all__ = [
     "accepted",
@@ -84,6 +87,7 @@ def _held() -> list[Column[Any]]:
         Column("amount", Float, nullable=False),
         Column("unit", String(16), nullable=False),
         Column("usd_per_hour", Float, nullable=False),
+        Column("machine_type", String(63), nullable=False, server_default=""),
     ]
 
 
@@ -149,6 +153,7 @@ unmet = Table(
     Column("wanted", Float, nullable=False),
     Column("held", Float, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("machine_type", String(63), nullable=False, server_default=""),
     Column("recorded_at", UtcTime, nullable=False),
     Index("ledger_unmet_region_time", "region", "issue_time"),
 )
@@ -194,6 +199,7 @@ adoptions = Table(
     Column("amount", Float, nullable=False),
     Column("until", UtcTime, nullable=False),
     Column("why", Text, nullable=False),
+    Column("machine_type", String(63), nullable=False, server_default=""),
     Column("recorded_at", UtcTime, nullable=False),
     Index("ledger_adoptions_region_until", "region", "until"),
 )
@@ -241,11 +247,16 @@ def open_engine(url: str) -> Engine:
 
 
 def create_tables(engine: Engine) -> None:
-    """Create the tables that do not exist; safe to repeat and to race."""
+    """Create the tables that do not exist, and columns that have a default in tables that lack them; safe to repeat and to race."""
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":  # SQLite's transactions exclude each other anyway
             connection.execute(select(func.pg_advisory_xact_lock(_BOOTSTRAP_LOCK)))
         _METADATA.create_all(connection)
+        known = inspect(connection)
+        for table in _METADATA.sorted_tables:
+            there = {column["name"] for column in known.get_columns(table.name)}
+            for column in (c for c in table.columns if c.server_default is not None and c.name not in there):
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {CreateColumn(column).compile(connection)}"))
 
 
 def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:  # noqa: ARG001 - SQLAlchemy's signature

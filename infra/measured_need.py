@@ -44,7 +44,7 @@ def with_measured(
     series = rows["unique_id"].where(rows["resource"] != "storage")
     amount = series.map(counted["y"])
     told = rows.assign(**{level: amount.fillna(rows[level]) for level in QUANTILE_COLUMNS})
-    asked = capacity_need(settings, told, quantile=quantile)
+    asked = capacity_need(settings, told, quantile=quantile, counted_as=need)
     line = rows.assign(resource=rows["resource"].mask(rows["resource"].isin(COMPUTE), INSTANCES), newest=series.map(counted["ds"]))
     line["unmeasured"] = rows["resource"].where(amount.isna() & (rows["resource"] != "storage"))
     told_of = line.drop_duplicates("unique_id").groupby(LINE, sort=False).agg(newest=("newest", "min"), unmeasured=("unmeasured", _listed))

@@ -15,9 +15,10 @@ GROUP_NAME_LENGTH: Final = 58
 _HASH: Final = 6
 
 
-def group_name(service: str) -> str:
-    """Of a service's group of machines in a region."""
-    return resource_name(service, longest=GROUP_NAME_LENGTH)
+def group_name(service: str, further_type: str | None = None) -> str:
+    """Of a service's group of machines in a region, or of that of its machines of a further type; no service's own group is called so."""
+    # A slash, which no name has, always leaves a hash at the end.
+    return resource_name(service if further_type is None else f"{service}/{further_type}", longest=GROUP_NAME_LENGTH)
 
 
 def machines_name(service: str, machine_type: str) -> str:

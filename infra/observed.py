@@ -46,7 +46,7 @@ def observe(cloud: Cloud, targets: Sequence[Target], *, region: str, zones: Sequ
     disks = {t.name: _disk(cloud, region, t) for t in targets if isinstance(t, StorageTarget)}
     return Observed(
         reservations=tuple(sorted(ours, key=lambda r: (r.zone, r.name))),
-        groups={m.group: groups[m.group] for m in machines if m.group in groups},
+        groups={name: groups[name] for m in machines for name in (m.group, *m.former) if name in groups},
         templates=templates & {m.template for m in machines},
         attachment=cloud.attachment(region, links[0]) if links else None,
         disks={name: disk for name, disk in disks.items() if disk is not None},

@@ -105,8 +105,9 @@ def _kept(owned: Owned, wanted: set[str]) -> str:
 
 
 def _wanted_names(settings: Settings) -> set[str]:
-    groups = {group_name(name) for name in settings.services}
-    return groups | {machines_name(name, service.capacity.machine_type) for name, service in settings.services.items()}
+    types = [(name, machine_type) for name, service in settings.services.items() for machine_type in service.capacity.machine_types]
+    groups = {group_name(name) for name in settings.services} | {group_name(*pair) for pair in types}
+    return groups | {machines_name(*pair) for pair in types}
 
 
 def _usd_per_hour(owned: Owned) -> float:

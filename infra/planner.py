@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_capacity"]
 
+# A line of a plan may be held on several machine types.
+_TYPED: Final = [*LINE, "machine_type"]
+
 
 def plan_capacity(
     settings: Settings,
@@ -40,7 +43,8 @@ def plan_capacity(
     Every service is planned by its policy (`services.<service>.policy`, else `policy.name`); `policy` puts one in place of all.
     Those that decide hour by hour:
 
-    1. `capacity_need` turns the forecast at the policy's quantile into machines, bandwidth and storage.
+    1. `capacity_need` turns the forecast at the policy's quantile into machines, bandwidth and storage; of several machine types it takes
+       in each region the cheapest for all hours.
     2. The policy splits every hour's need into hot, warm and cold.
     3. Lead times: what must run in an hour has to be asked for before it. With `B` boot and `R` resume minutes,
        `hot(t) = max hot_policy(t')` over `t' = t .. t + ceil(B / 60)` hours, and `hot(t) + warm(t)` is likewise the
@@ -48,10 +52,11 @@ def plan_capacity(
        Bandwidth and storage are held one hour ahead.
     4. Bandwidth of a region without an interconnect cannot be reserved: it stays cold.
     5. `cost_usd` of the hour is `hot x on-demand + warm x suspended` list price (see `infra.prices`); cold costs
-       nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot.
+       nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot, on the type that serves it cheapest.
     6. A day (24 hours from the issue time) above `policy.budget_usd_per_day` is brought under it by `fit_budget`.
 
-    Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the budget.
+    Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the budget; they may use several
+    machine types at once, and then have a row per hour and type.
 
     In its boosted hours a service's value is `policy.boost_factor` times as high for the program; policies that decide hour by hour hold the
     highest quantile of a forecast hot.
@@ -90,7 +95,7 @@ def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timest
         issue_time=issue_time,
         available_at=issue_time,
         cost_usd=plan["hot"] * plan["hot_usd"] + plan["warm"] * plan["warm_usd"],
-        peak_cost_usd=plan.groupby(LINE)["needed"].transform("max") * plan["hot_usd"],
+        peak_cost_usd=plan.groupby(_TYPED)["whole"].transform("max") * plan["hot_usd"],
     )
     return plan[list(TABLES["plans"].columns)]
 
@@ -110,7 +115,7 @@ def _by_hour(
     most = pools["hot"].clip(lower=need["needed"])  # static and reactive may hold more already
     pools = pools.where(boosted == "", pools.assign(hot=most, warm=0.0, cold=0.0, why="all hot"))
     plan = need.assign(policy=name, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + boosted + _what(need))
-    plan = plan.assign(leased=0.0, leased_usd=0.0)
+    plan = plan.assign(leased=0.0, leased_usd=0.0, whole=plan["needed"])
     return _priced(settings, _unreservable_is_cold(settings, _held_ahead(settings, plan)))
 
 
@@ -125,8 +130,9 @@ def _together(
     held = _priced(settings, storage.assign(hot=storage["needed"], warm=0.0))
     left = budget_usd_per_day - (0.0 if held.empty else dearest_day_usd(held, issue_time))
     boosted = _boosted(need, boosts)
-    pools = optimal_pools(settings, rows, need, budget_usd_per_day=max(left, 0.0), boosted=boosted != "")
-    plan = need.assign(policy=OPTIMAL, **pools.drop(columns="why"), why=pools["why"] + boosted + _what(need))
+    plan = optimal_pools(settings, rows, need, budget_usd_per_day=max(left, 0.0), boosted=boosted != "")
+    words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
+    plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
     return _priced(settings, _unreservable_is_cold(settings, plan))
 
 
@@ -190,7 +196,7 @@ def _unreservable_is_cold(settings: Settings, plan: pd.DataFrame) -> pd.DataFram
 
 def _priced(settings: Settings, plan: pd.DataFrame) -> pd.DataFrame:
     """Columns `hot_usd, warm_usd`: USD per unit and hour."""
-    kinds = plan[LINE].drop_duplicates()
+    kinds = plan[_TYPED].drop_duplicates()
     pairs = [unit_prices(settings, *key) for key in kinds.itertuples(index=False, name=None)]
     kinds = kinds.assign(hot_usd=np.array([p[0] for p in pairs]), warm_usd=np.array([p[1] for p in pairs]))
-    return plan.merge(kinds, on=LINE, how="left", validate="many_to_one")
+    return plan.merge(kinds, on=_TYPED, how="left", validate="many_to_one")

@@ -44,11 +44,12 @@ _REPLICATED: Final = "-replicated"
 
 @dataclass(frozen=True)
 class MachineType:
-    """A machine type's size."""
+    """A machine type's size; `gpus` is its accelerator and how many (`l4:1`), empty without."""
 
     name: str
     vcpu: float
     memory_gib: float
+    gpus: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Prices:
     """Prices by machine type or disk type and region.
 
     Attributes:
-        sizes: index `machine_type`; columns `vcpu, memory_gib`.
+        sizes: index `machine_type`; columns `vcpu, memory_gib, gpus`.
         machines: index `(machine_type, region)`; USD per hour on demand.
         disks: index `(storage_type, region)`; USD per GiB and month.
     """
@@ -76,7 +77,11 @@ class Prices:
             hint = f"; did you mean {', '.join(close)}?" if close else "; see infra/prices/gce_machine_types.csv"
             raise BadInputError(f"machine type {name!r} is not in the price list{hint}")
         row = self.sizes.loc[name]
-        return MachineType(name, float(row["vcpu"]), float(row["memory_gib"]))
+        return MachineType(name, float(row["vcpu"]), float(row["memory_gib"]), str(row["gpus"]))
+
+    def is_sold(self, machine_type: str, region: str) -> bool:
+        """Whether the type has an on-demand price in the region."""
+        return (machine_type, region) in self.machines.index
 
     def hot_usd_per_hour(self, machine_type: str, region: str) -> float:
         """A running machine, on demand; an unused reservation costs the same.
@@ -124,11 +129,11 @@ class Prices:
 @lru_cache(maxsize=1)
 def list_prices() -> Prices:
     """The packaged price list, read once per process."""
-    types = pd.read_csv(_TABLES / "gce_machine_types.csv", usecols=["machine_type", "vcpu", "memory_gib"])
+    types = pd.read_csv(_TABLES / "gce_machine_types.csv", usecols=["machine_type", "vcpu", "memory_gib", "gpus"])
     machines = pd.read_csv(_TABLES / "gce_machine_prices.csv", usecols=["machine_type", "region", "usd_hour_ondemand"])
     disks = pd.read_csv(_TABLES / "gce_storage_prices.csv", usecols=["storage_type", "region", "usd_gib_month"])
     return Prices(
-        sizes=types.set_index("machine_type"),
+        sizes=types.fillna({"gpus": ""}).set_index("machine_type"),
         machines=machines.set_index(["machine_type", "region"])["usd_hour_ondemand"].dropna(),
         disks=disks.set_index(["storage_type", "region"])["usd_gib_month"].dropna(),
     )

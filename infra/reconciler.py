@@ -16,8 +16,10 @@ from infra.cloud import Cloud
 from infra.diff import diff
 from infra.diff_amounts import bandwidth_facts
 from infra.executor import Checkpoint, Executor
+from infra.former_groups import with_former_groups
 from infra.holdings import failure_facts, held_amount, holdings_of, unmet_of
 from infra.ledger import Entry, Fact, Holding, Ledger, Unmet
+from infra.ledger_history import held_at_first
 from infra.observed import Observed, observe, with_failures
 from infra.refusals import is_limit
 from infra.stockouts import with_memory
@@ -83,11 +85,12 @@ def reconcile(
     """
     wished = desired_state(settings, plan, issue_time=issue_time, region=region)
     kept = with_adoptions(wished, adopted(ledger, region, at=issue_time))
-    targets = with_memory(kept, ledger, region=region, issue_time=issue_time)
+    targets = with_former_groups(with_memory(kept, ledger, region=region, issue_time=issue_time), ledger, region=region)
     zones = settings.regions[region].zones
     if dry_run:
         observed = observe(cloud, targets, region=region, zones=zones)
-        wanted = diff(targets, observed, ledger.facts(region, issue_time), issue_time=issue_time, region=region)
+        facts, before = ledger.facts(region, issue_time), held_at_first(ledger, region, issue_time)
+        wanted = diff(targets, observed, facts, issue_time=issue_time, region=region, before=before)
         return _dry_report(targets, observed, wanted, issue_time=issue_time, region=region)
     executor = Executor(ledger, cloud, issue_time, region, checkpoint, settle_seconds)
     entries = executor.reattach()
@@ -106,7 +109,8 @@ def _converge(executor: Executor, targets: Sequence[Target], zones: Sequence[str
     for _ in range(_MOST_ROUNDS):
         observed = executor.step("observe", observe, executor.cloud, targets, region=executor.region, zones=zones)
         facts = executor.ledger.facts(executor.region, executor.issue_time)
-        wanted = diff(targets, observed, facts, issue_time=executor.issue_time, region=executor.region)
+        before = held_at_first(executor.ledger, executor.region, executor.issue_time)
+        wanted = diff(targets, observed, facts, issue_time=executor.issue_time, region=executor.region, before=before)
         acted = _round(executor, wanted, hopeless)
         entries += acted
         if not acted:
@@ -188,9 +192,14 @@ def _dry_report(
 
 
 def _by_service(held: Sequence[Holding]) -> dict[str, dict[str, float]]:
+    """Service -> pool or resource -> amount; machines of a service that holds several types by pool and type."""
+    types: dict[str, set[str]] = {}
+    for row in held:
+        types.setdefault(row.service, set()).update({row.machine_type} - {""})
     totals: dict[str, dict[str, float]] = {}
     for row in held:
         pools = totals.setdefault(row.service, {})
-        key = row.pool if row.resource == "instances" else row.resource
+        pool = row.pool if len(types[row.service]) < 2 else f"{row.pool} {row.machine_type}"
+        key = pool if row.resource == "instances" else row.resource
         pools[key] = pools.get(key, 0.0) + row.amount
     return totals

@@ -12,6 +12,7 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.settings import Settings
 from headroom.settings_services import Service, Storage
+from infra.machine_types import allowed_types, carried
 from infra.names import group_name, machines_name, resource_name
 from infra.prices import BANDWIDTH_USD_PER_GBPS_HOUR, list_prices
 
@@ -55,7 +56,7 @@ _ROUNDING: Final = 1e-9
 
 @dataclass(frozen=True)
 class MachineTarget:
-    """Machines of one service.
+    """Machines of one service and machine type.
 
     Attributes:
         hot: machines reserved and running.
@@ -66,6 +67,10 @@ class MachineTarget:
         keep_hours: ... to lapse this long after the issue time.
         hot_usd, warm_usd: USD per machine and hour.
         order: the zones in the order in which more machines are asked for; empty for that of preference.
+        further: one of `capacity.also`, which has a group of its own; the service's first type has the service's group.
+        makes: whether what is missing is made; without it, what is there is only released.
+        carries: what one machine carries of each compute resource of the service, in the order of `infra.machine_types.COMPUTE`.
+        former: groups of types that the service no longer has, to be drained.
     """
 
     service: str
@@ -80,10 +85,14 @@ class MachineTarget:
     hot_usd: float
     warm_usd: float
     order: tuple[str, ...] = ()
+    further: bool = False
+    makes: bool = True
+    carries: tuple[float, ...] = ()
+    former: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:
-        return group_name(self.service)
+        return group_name(self.service, self.machine_type if self.further else None)
 
     @property
     def template(self) -> str:
@@ -143,8 +152,9 @@ def desired_state(settings: Settings, plan: pd.DataFrame, *, issue_time: pd.Time
         plan: rows of the `plans` table; other issue times and regions are ignored.
 
     Returns:
-        Machine targets first, the most critical service first; then bandwidth; then storage. A service without rows in the
-        plan has no target, so what it holds stays as it is.
+        Machine targets first, the most critical service first, one per machine type that it may use in the region, with 0 machines of those
+        that the plan does not use; then bandwidth; then storage. A service without rows in the plan has no target, so what it holds stays as
+        it is.
 
     Raises:
         BadInputError: when the region or a service is not in the settings, or the plan has no row for the region.
@@ -160,7 +170,9 @@ def desired_state(settings: Settings, plan: pd.DataFrame, *, issue_time: pd.Time
     ends = issue_time + pd.to_timedelta(rows["service"].map(leads) + settings.policy.hold_hours, unit="h")
     served = rows[(rows["ds"] >= issue_time) & (rows["ds"] < ends)]
     machines = [
-        _machine_target(settings, region, str(name), part) for name, part in served[served["resource"] == "instances"].groupby("service")
+        target
+        for name, part in served[served["resource"] == "instances"].groupby("service")
+        for target in _machine_targets(settings, region, str(name), part)
     ]
     storage = [
         _storage_target(settings, region, str(name), part) for name, part in served[served["resource"] == "storage"].groupby("service")
@@ -170,11 +182,28 @@ def desired_state(settings: Settings, plan: pd.DataFrame, *, issue_time: pd.Time
     return [*machines, *_bandwidth_target(settings, region, served[served["resource"] == "bandwidth"]), *storage]
 
 
-def _machine_target(settings: Settings, region: str, name: str, rows: pd.DataFrame) -> MachineTarget:
+def _machine_targets(settings: Settings, region: str, name: str, rows: pd.DataFrame) -> list[MachineTarget]:
+    """One target per machine type, the first type first. A plan of other settings may have a first type of its own."""
+    also = settings.services[name].capacity.also
+    planned = list(dict.fromkeys(rows["machine_type"]))
+    own = [machine_type for machine_type in planned if machine_type not in also]
+    if len(own) > 1:
+        raise BadInputError(
+            f"plan for region {region}: {name} has machines of {', '.join(own)}, of which its capacity in the settings allows one at most; "
+            "plan again with these settings"
+        )
+    allowed = allowed_types(settings, region, name)
+    return [
+        _machine_target(settings, region, name, machine_type, rows[rows["machine_type"] == machine_type])
+        for machine_type in [*(own or allowed[:1]), *(further for further in also if further in allowed or further in planned)]
+    ]
+
+
+def _machine_target(settings: Settings, region: str, name: str, machine_type: str, rows: pd.DataFrame) -> MachineTarget:
     service = settings.services[name]
-    machine_type = str(rows["machine_type"].iloc[0])
-    hot = _whole(rows["hot"])
-    warm = max(_whole(rows["hot"] + rows["warm"]) - hot, 0)  # machines that are hot for another hour serve this one too
+    further = machine_type in service.capacity.also
+    hot = _whole(rows["hot"]) if len(rows) else 0
+    warm = max(_whole(rows["hot"] + rows["warm"]) - hot, 0) if len(rows) else 0  # what is hot for another hour serves this one too
     prices = list_prices()
     suspended = warm if _suspends(service, prices.machine_type(machine_type).memory_gib) else 0
     window = settings.policy.hold_hours + math.ceil(service.capacity.boot_minutes / 60)
@@ -191,6 +220,9 @@ def _machine_target(settings: Settings, region: str, name: str, rows: pd.DataFra
         keep_hours=window + margin,
         hot_usd=prices.hot_usd_per_hour(machine_type, region),
         warm_usd=prices.warm_usd_per_hour(machine_type, region) if suspended else 0.0,
+        further=further,
+        makes=hot + warm > 0 or (len(rows) > 0 and not further),
+        carries=carried(settings, name, machine_type),
     )
 
 

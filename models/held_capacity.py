@@ -27,18 +27,20 @@ def plan_resource(resource: pd.Series[str]) -> pd.Series[str]:
 def with_held(rows: pd.DataFrame, plans: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """`rows` (keys of a forecast, and `y`) with `held`, `unmet` and `cost_usd` of the plan made from the same forecast.
 
-    `held` is what ran or was reserved (hot) for the region, at full utilisation, in the series' unit; `unmet` is the demand above it; `cost_usd`
-    is the plan's cost of the hour. Machines leased from a peer region, and their cost, count where they serve. All are empty where there is no
-    plan, and the first two where the unit cannot be converted.
+    `held` is what ran or was reserved (hot) for the region, at full utilisation, in the series' unit, the machines of several types summed;
+    `unmet` is the demand above it; `cost_usd` is the plan's cost of the hour. Machines leased from a peer region, and their cost, count where
+    they serve. All are empty where there is no plan, and the first two where the unit cannot be converted.
     """
-    asked = rows.assign(plan_resource=plan_resource(rows["resource"]))
+    asked = rows.assign(plan_resource=plan_resource(rows["resource"]), row=range(len(rows)))
     held = plans.rename(columns={"resource": "plan_resource"})[[*_KEYS, "hot", "leased", "machine_type", "cost_usd", "leased_usd"]]
     leased, leased_usd = (held[name].astype(float).fillna(0.0) for name in ("leased", "leased_usd"))
     held = held.assign(hot=held["hot"] + leased, cost_usd=held["cost_usd"] + leased_usd).drop(columns=["leased", "leased_usd"])
-    joined = asked.merge(held, on=_KEYS, how="left", validate="many_to_one")
-    amount = (joined["hot"] * _per_unit(joined, settings)).astype(float)
-    unmet = (joined["y"] - amount).clip(lower=0)
-    return joined.assign(held=amount, unmet=unmet).drop(columns=["plan_resource", "hot", "machine_type"])
+    joined = asked.merge(held, on=_KEYS, how="left", validate="many_to_many")
+    joined["held"] = (joined["hot"] * _per_unit(joined, settings)).astype(float)
+    known = joined["held"].notna().groupby(joined["row"]).all()
+    sums = joined.groupby("row")[["cost_usd", "held"]].sum(min_count=1)
+    found = asked.drop(columns="plan_resource").set_index("row").assign(cost_usd=sums["cost_usd"], held=sums["held"].where(known))
+    return found.assign(unmet=(found["y"] - found["held"]).clip(lower=0)).reset_index(drop=True)
 
 
 def _per_unit(joined: pd.DataFrame, settings: Settings) -> pd.Series[float]:

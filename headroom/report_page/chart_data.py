@@ -20,6 +20,7 @@ __all__ = ["read_charts"]
 
 _HISTORY: Final = pd.Timedelta(days=7)
 _PLAN_KEYS: Final = ["region", "service", "resource", "ds"]
+_POOLS: Final = ["hot", "held"]
 _QUARTILES: Final = (0.25, 0.75)
 
 
@@ -68,7 +69,7 @@ def _read(settings: Settings, lake: Lake, until: pd.Timestamp | None) -> _Read:
         earlier=_in_force(past[past["ds"] < issued], ["unique_id", "ds"]),
         # A page for people: what was measured after the issue time is shown beside the forecast, so it is read too.
         demand=hourly_demand(lake, settings, start=start, end=end, as_of=end + _HISTORY),
-        plans=_in_force(plans, _PLAN_KEYS),
+        plans=plans[plans["issue_time"] == plans.groupby(_PLAN_KEYS)["issue_time"].transform("max")].sort_values("ds", kind="stable"),
         events=known_events(lake, start=start, end=end, as_of=until if until is not None else issued),
         anomalies=read_anomalies(settings, lake, start=start, end=end, as_of=until),
     )
@@ -100,12 +101,18 @@ def _chart(settings: Settings, series: SeriesId, forecast: pd.DataFrame, read: _
 
 
 def _capacity(settings: Settings, series: SeriesId, plans: pd.DataFrame) -> pd.DataFrame:
-    """Planned amounts in the unit of the demand: machines count for what they carry at their target utilisation, leased ones where they serve."""
+    """Planned amounts in the unit of the demand: machines count for what they carry at their target utilisation, those of several types together,
+    leased ones where they serve.
+    """
     compute = series.resource in COMPUTE
     resource = INSTANCES if compute else series.resource
     rows = plans[(plans["region"] == series.region) & (plans["service"] == series.service) & (plans["resource"] == resource)]
-    each = demand_per_instance(settings.services[series.service].capacity, series.resource) if compute else 1.0
-    hot = rows["hot"] + rows["leased"].astype(float).fillna(0.0)
-    return pd.DataFrame(
-        {"ds": rows["ds"], "hot": hot * each, "held": (hot + rows["warm"]) * each, "tier": rows["tier"], "why": rows["why"]}
+    capacity = settings.services[series.service].capacity
+    each = rows["machine_type"].map(
+        {name: demand_per_instance(capacity, series.resource, name) if compute else 1.0 for name in rows["machine_type"].unique()}
     )
+    hot = rows["hot"] + rows["leased"].astype(float).fillna(0.0)
+    amounts = rows[["ds", "tier", "why"]].assign(hot=hot * each, held=(hot + rows["warm"]) * each)
+    hours = amounts.groupby("ds", as_index=False)
+    words = hours.agg(tier=("tier", "first"), why=("why", "\n".join))
+    return hours[_POOLS].sum().merge(words, on="ds")[["ds", *_POOLS, "tier", "why"]]

@@ -17,7 +17,8 @@ import pandas as pd
 from headroom.settings import Settings
 from headroom.vocabulary import QUANTILES
 from infra.capacity_need import INSTANCES
-from infra.policies.plan_lines import Array, Key
+from infra.policies.machine_options import Options
+from infra.policies.plan_lines import Array
 from infra.prices import EGRESS_USD_PER_GIB
 from infra.program import Leases, Solution
 
@@ -33,82 +34,90 @@ _GIB_PER_GBPS_HOUR: Final = 3600 * 1e9 / 8 / 2**30
 
 
 class Loans:
-    """Pairs of places, borrower and lender, in the order of the program's leases.
+    """Pairs of options, borrower and lender, in the order of the program's leases.
 
     Attributes:
-        borrower, lender: (L,) places of the same service.
+        options: of all places.
+        borrower, lender: (L,) options of the same service and machine type.
         egress_usd: (L,) USD per leased machine and hour for what it sends between the regions.
     """
 
-    def __init__(self, pairs: list[tuple[int, int]], egress_usd: list[float]) -> None:
+    def __init__(self, options: Options, pairs: list[tuple[int, int]], egress_usd: list[float]) -> None:
+        self.options = options
         self.borrower = np.array([b for b, _ in pairs], dtype=np.int64)
         self.lender = np.array([lender for _, lender in pairs], dtype=np.int64)
         self.egress_usd = np.array(egress_usd, dtype=np.float64)
 
-    def leases(self, settings: Settings, keys: list[Key], regions: list[str], hot_price: Array) -> Leases | None:
-        """The program's leases; `hot_price` per place."""
+    def leases(self, settings: Settings, regions: list[str]) -> Leases | None:
+        """The program's leases."""
         if not self.borrower.size:
             return None
         lends = np.array([settings.regions[name].lends_vcpus for name in regions])
         return Leases(
             option=self.borrower,
-            lender=np.array([regions.index(keys[place][0]) for place in self.lender]),
-            price=hot_price[self.lender] + self.egress_usd,
+            lender=np.array([regions.index(self._region(option)) for option in self.lender]),
+            price=self.options.hot_price[self.lender] + self.egress_usd,
             lending_limit=lends,
         )
 
     def placed(self, solution: Solution) -> Array:
-        """(D, T) hot machines where they stand: a place's own, and those that it lends."""
+        """(M, T) hot machines where they stand: an option's own, and those that it lends."""
         hot = solution.hot.copy()
         np.add.at(hot, self.lender, solution.leased)
         return hot
 
-    def moved(self, solution: Solution, hot_price: Array) -> tuple[Array, Array]:
-        """(D, T) machines that a place has beyond those that stand there, below 0 for what it lends; and their USD per hour at the lender's
-        price, `hot_price` (D, T).
+    def moved(self, solution: Solution) -> tuple[Array, Array]:
+        """(M, T) machines that an option has beyond those that stand there, below 0 for what it lends; and their USD per hour at the lender's price.
 
-        Both add up to 0 over the places.
+        Both add up to 0 over the options.
         """
         machines, usd = np.zeros_like(solution.hot, dtype=np.float64), np.zeros_like(solution.hot, dtype=np.float64)
-        worth = solution.leased * hot_price[self.lender]
-        for place, sign in ((self.borrower, 1.0), (self.lender, -1.0)):
-            np.add.at(machines, place, sign * solution.leased)
-            np.add.at(usd, place, sign * worth)
+        worth = solution.leased * self.options.hot_price[self.lender][:, None]
+        for option, sign in ((self.borrower, 1.0), (self.lender, -1.0)):
+            np.add.at(machines, option, sign * solution.leased)
+            np.add.at(usd, option, sign * worth)
         return machines, usd
 
-    def words(self, solution: Solution, keys: list[Key]) -> npt.NDArray[np.object_]:
-        """(D, T) what a line borrows and lends."""
+    def words(self, solution: Solution) -> npt.NDArray[np.object_]:
+        """(M, T) what an option borrows and lends."""
         text = np.full(solution.hot.shape, "", dtype=object)
         for borrower, lender, leased in zip(self.borrower, self.lender, solution.leased, strict=True):
             there = np.flatnonzero(leased > 0)
             numbers = leased[there].astype(int).astype(str).astype(object)
-            text[borrower, there] += "; leases " + numbers + f" from {keys[lender][0]}"
-            text[lender, there] += "; lends " + numbers + f" to {keys[borrower][0]}"
+            text[borrower, there] += "; leases " + numbers + f" from {self._region(lender)}"
+            text[lender, there] += "; lends " + numbers + f" to {self._region(borrower)}"
         return text
 
+    def _region(self, option: int) -> str:
+        return self.options.keys[int(self.options.place[option])][0]
 
-def loans_between(settings: Settings, keys: list[Key], demand: Array, size: Array, bandwidth: int) -> Loans:
+
+def loans_between(settings: Settings, options: Options, demand: Array, bandwidth: int) -> Loans:
     """Who may borrow where: `regions.<borrower>.peers` names the lender, `lends_vcpus` of the lender is above 0, and the round trip is short enough.
 
     Args:
-        keys: (region, service, resource) of every place.
-        demand: (D, T, levels, R); size: (D, R). What a machine sends is the service's median bandwidth over its median machines.
+        options: a machine is borrowed as one of the same type.
+        demand: (D, T, levels, R). What a machine sends is the service's median bandwidth over its median machines.
         bandwidth: the resource that is sent.
     """
-    place_of = {key: place for place, key in enumerate(keys)}
+    place_of = {key: place for place, key in enumerate(options.keys)}
+    option_of = {(int(place), name): option for option, (place, name) in enumerate(zip(options.place, options.name, strict=True))}
     pairs, egress = [], []
-    for place, (region, service, resource) in enumerate(keys):
+    for place, (region, service, resource) in enumerate(options.keys):
         limit = settings.services[service].slo.latency_ms
         for peer in settings.regions[region].peers if resource == INSTANCES else ():
             lender = place_of.get((peer, service, INSTANCES))
             if lender is None or settings.regions[peer].lends_vcpus <= 0 or (limit is not None and round_trip_ms(region, peer) > limit):
                 continue
-            pairs.append((place, lender))
             sent = place_of.get((region, service, "bandwidth"))
-            egress.append(
-                0.0 if sent is None else _gbps_per_machine(demand, size, place, sent, bandwidth) * _GIB_PER_GBPS_HOUR * EGRESS_USD_PER_GIB
-            )
-    return Loans(pairs, egress)
+            for mine in np.flatnonzero(options.place == place).tolist():
+                theirs = option_of.get((lender, options.name[mine]))
+                if theirs is None:
+                    continue
+                gbps = 0.0 if sent is None else _gbps_per_machine(demand[place], options.size[mine], demand[sent], bandwidth)
+                pairs.append((mine, theirs))
+                egress.append(gbps * _GIB_PER_GBPS_HOUR * EGRESS_USD_PER_GIB)
+    return Loans(options, pairs, egress)
 
 
 def round_trip_ms(region: str, peer: str) -> float:
@@ -127,8 +136,8 @@ def _places() -> dict[str, tuple[float, float]]:
     return places
 
 
-def _gbps_per_machine(demand: Array, size: Array, place: int, sent: int, bandwidth: int) -> float:
+def _gbps_per_machine(demand: Array, size: Array, sent: Array, bandwidth: int) -> float:
     middle = QUANTILES.index(0.5)
-    each = np.divide(demand[place, :, middle], size[place], out=np.zeros_like(demand[place, :, middle]), where=size[place] > 0).max(axis=1)
-    total = demand[sent, :, middle, bandwidth]
+    each = np.divide(demand[:, middle], size, out=np.zeros_like(demand[:, middle]), where=size > 0).max(axis=1)
+    total = sent[:, middle, bandwidth]
     return float(total.sum() / max(each.sum(), 1e-9))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -9,11 +11,14 @@ import pandas as pd
 
 from headroom.settings import Settings
 from infra.capacity_need import LINE, STEPS
-from infra.policies.plan_lines import lines_of, places_of
+from infra.policies.leasing import Loans
+from infra.policies.machine_options import Options, options_of
+from infra.policies.plan_lines import BANDWIDTH, lines_of, places_of
 from infra.policies.plan_problem import problem_of
 from infra.policies.reasons import reasons
 from infra.policies.tiered import confidence_tier
-from infra.program import share_fairly, solve
+from infra.policies.type_rows import parts_of_need, rows_by_type
+from infra.program import Problem, share_fairly, solve
 
 __all__ = ["optimal_pools"]
 
@@ -21,20 +26,25 @@ __all__ = ["optimal_pools"]
 # machines rounding is far off. Larger ones are rounded.
 _SMALL: Final = 1000
 _GAP: Final = 2e-3
+# Machines of an option below which the program does not use it.
+_UNUSED: Final = 1e-6
 
 
 def optimal_pools(
     settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *, budget_usd_per_day: float, boosted: pd.Series[bool]
 ) -> pd.DataFrame:
-    """`hot, warm, cold, leased, leased_usd, tier, why` on the index of `need`: the cheapest plan by expectation within quotas and budget.
+    """`need` with `hot, warm, cold, leased, leased_usd, tier, why, first_type`: the cheapest plan by expectation within quotas and budget.
 
-    A service in a region is a place of the program, with machines of its type; its bandwidth is one of its own, because attachments are
-    bought by the Gbit/s and what is not reserved may still be there. Storage is held as needed: a disk cannot wait. Machines that a
-    service leases from a peer region are hot on its line in that region, and `leased` on both (see the table `plans`).
+    A service in a region is a place of the program, with machines of the types that it may use there; its bandwidth is one of its own,
+    because attachments are bought by the Gbit/s and what is not reserved may still be there. Storage is held as needed: a disk cannot wait.
+    Machines that a service leases from a peer region are hot on its line in that region, and `leased` on both (see the table `plans`).
+
+    The rows keep their labels. A line that uses other machine types than the one its need is counted in has further rows with the same
+    labels, `first_type` false; `needed` is then in every row the part of the need that falls to its type.
 
     Args:
         rows: what `usable_forecast` let through, for the services that are planned.
-        need: their `capacity_need`; says what counts as needed, and gives the rows of the result.
+        need: their `capacity_need`; says what counts as needed.
         budget_usd_per_day: for the machines and the bandwidth of these rows; storage is not in it.
         boosted: rows of `need` whose value counts `policy.boost_factor` times.
 
@@ -42,37 +52,47 @@ def optimal_pools(
         BadInputError: when no plan keeps quotas, floors and budget; names those in conflict.
     """
     hours = int(need.groupby(LINE)["ds"].size().iloc[0])
-    order = need.sort_values([*LINE, "ds"], kind="stable").index
-    sorted_need = need.loc[order]
-    lines = lines_of(settings, rows, sorted_need, hours)
-    result = pd.DataFrame(
-        {
-            "hot": sorted_need["needed"],
-            "warm": 0.0,
-            "cold": 0.0,
-            "leased": 0.0,
-            "leased_usd": 0.0,
-            "why": np.where(sorted_need["resource"] == "storage", "held as needed: a disk cannot wait", ""),
-        },
-        index=order,
+    ordered = need.sort_values([*LINE, "ds"], kind="stable")
+    lines = lines_of(settings, rows, ordered, hours)
+    plan = ordered.assign(
+        hot=ordered["needed"],
+        warm=0.0,
+        leased=0.0,
+        leased_usd=0.0,
+        why=np.where(ordered["resource"] == "storage", "held as needed: a disk cannot wait", ""),
+        first_type=True,
     )
     if lines.keys:
-        at = places_of(sorted_need, lines)
-        planned = at >= 0
-        hourly = np.where(boosted.loc[order], settings.policy.boost_factor, 1.0)[planned].reshape(len(lines.keys), hours)
+        at = places_of(ordered, lines)
+        hourly = np.where(boosted.loc[ordered.index], settings.policy.boost_factor, 1.0)[at >= 0].reshape(len(lines.keys), hours)
         times = np.maximum.reduceat(hourly, lines.first_hour, axis=1)
-        problem, loans = problem_of(settings, lines, sorted_need, budget_usd_per_day=budget_usd_per_day, times=times)
-        if settings.policy.fairness != "bids":
-            problem = share_fairly(problem, rule=settings.policy.fairness)
-        solution = solve(problem, small=_SMALL, gap=_GAP)
-        place, block = at[planned], np.tile(lines.block_of_hour, len(at) // hours)[planned]
-        step = sorted_need.loc[planned, "resource"].map(STEPS).to_numpy(float)
-        for pool, machines in (("hot", loans.placed(solution)), ("warm", solution.warm)):
-            result.loc[order[planned], pool] = np.round(machines[place, block] * step, 6)
-        for column, moved in zip(("leased", "leased_usd"), loans.moved(solution, problem.hot_price), strict=True):
-            result.loc[order[planned], column] = moved[place, block]
-        why = reasons(problem, solution, lines.demand) + loans.words(solution, lines.keys)
-        result.loc[order[planned], "why"] = why[place, block]
-    result["cold"] = (sorted_need["needed"] - result["hot"] - result["leased"] - result["warm"]).clip(lower=0).round(6)
-    result["tier"] = confidence_tier(settings.policy, sorted_need["confidence"])
-    return result.reindex(need.index)
+        made_of = partial(problem_of, settings, lines, ordered, budget_usd_per_day=budget_usd_per_day, times=times)
+        options = _worth_using(settings, options_of(settings, lines, ordered), made_of)
+        problem, loans = made_of(options)
+        solution = solve(_fair(settings, problem), small=_SMALL, gap=_GAP)
+        step = np.where(options.machines, 1.0, STEPS[BANDWIDTH])[:, None]
+        hot, warm = (np.round(machines * step, 6)[:, lines.block_of_hour] for machines in (loans.placed(solution), solution.warm))
+        needed, minimum = (ordered.loc[at >= 0, name].to_numpy(float).reshape(len(lines.keys), hours) for name in ("needed", "minimum"))
+        leased, leased_usd = (moved[:, lines.block_of_hour] for moved in loans.moved(solution))
+        part = parts_of_need(options, lines.asked, hot + leased + warm, needed, minimum.max(axis=1))
+        why = (reasons(problem, solution, lines.demand) + loans.words(solution))[:, lines.block_of_hour]
+        values = {"needed": part, "hot": hot, "warm": warm, "leased": leased, "leased_usd": leased_usd, "why": why}
+        plan = rows_by_type(plan, options, at, values=values)
+    plan["cold"] = (plan["needed"] - plan["hot"] - plan["leased"] - plan["warm"]).clip(lower=0).round(6)
+    plan["tier"] = confidence_tier(settings.policy, plan["confidence"])
+    return plan
+
+
+def _worth_using(settings: Settings, options: Options, made_of: Callable[[Options], tuple[Problem, Loans]]) -> Options:
+    """The options that the program uses when machines need not be whole: rounding shall not scatter a line over types that gain nothing."""
+    if not options.several.any():
+        return options
+    problem, loans = made_of(options)
+    solution = solve(_fair(settings, problem), whole=False)
+    machines = loans.placed(solution) + solution.warm
+    np.add.at(machines, loans.borrower, solution.leased)
+    return options.only(np.asarray((machines > _UNUSED).any(axis=1)))
+
+
+def _fair(settings: Settings, problem: Problem) -> Problem:
+    return problem if settings.policy.fairness == "bids" else share_fairly(problem, rule=settings.policy.fairness)

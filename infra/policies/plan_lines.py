@@ -11,7 +11,7 @@ import pandas as pd
 
 from headroom.settings import Settings
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
-from infra.capacity_need import COMPUTE, INSTANCES, LINE
+from infra.capacity_need import COMPUTE, INSTANCES, LINE, demand_at
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours
 
 __all__ = ["BANDWIDTH", "RESOURCES", "Array", "Indices", "Key", "Lines", "lines_of", "places_of"]
@@ -30,10 +30,15 @@ _BLOCK_HOURS: Final = 6
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """`keys`, one per place, and `demand` (places, hour blocks, levels of a forecast, RESOURCES); block b begins with hour `first_hour[b]`."""
+    """`keys`, one per place, and `demand` (places, hour blocks, levels of a forecast, RESOURCES); block b begins with hour `first_hour[b]`.
+
+    Attributes:
+        asked: (places, hours, RESOURCES) what an hour itself asks for at `policy.quantile`.
+    """
 
     keys: list[Key]
     demand: Array
+    asked: Array
     first_hour: Indices
     hours: int
 
@@ -61,19 +66,22 @@ def lines_of(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, hours: 
     place_of = {key: place for place, key in enumerate(keys)}
     ordered = rows.sort_values(["unique_id", "ds"], kind="stable")
     quantiles = ordered[list(QUANTILE_COLUMNS)].to_numpy(float).reshape(-1, hours, len(QUANTILES))
+    levels = demand_at(ordered, settings.policy.quantile).to_numpy(float).reshape(-1, hours)
     demand = np.zeros((len(keys), hours, len(QUANTILES), len(RESOURCES)))
+    asked = np.zeros((len(keys), hours, len(RESOURCES)))
     series = ordered.iloc[::hours][LINE].itertuples(index=False, name=None)
     for number, (region, service, resource) in enumerate(series):
         place = place_of.get((region, service, INSTANCES if resource in COMPUTE else resource))
         if place is not None:
             demand[place, :, :, RESOURCES.index(resource)] = quantiles[number]
+            asked[place, :, RESOURCES.index(resource)] = levels[number]
     for place, (_, service, resource) in enumerate(keys):
         lead = boot_lead_hours(settings.services[service].capacity) if resource == INSTANCES else PATCH_LEAD_HOURS
         now = demand[place].copy()
         for ahead in range(1, min(lead, hours - 1) + 1):
             demand[place, :-ahead] = np.maximum(demand[place, :-ahead], now[ahead:])
     first_hour = _first_hours(settings, hours)
-    return Lines(keys, np.maximum.reduceat(demand, first_hour, axis=1), first_hour, hours)
+    return Lines(keys, np.maximum.reduceat(demand, first_hour, axis=1), asked, first_hour, hours)
 
 
 def places_of(need: pd.DataFrame, lines: Lines) -> Indices:

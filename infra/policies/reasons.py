@@ -16,18 +16,15 @@ _NOISE: Final = 1e-9
 
 
 def reasons(problem: Problem, solution: Solution, demand: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
-    """Texts of shape (D, T), for a problem in which every place has one option.
+    """Texts of shape (M, T): the quantile is that of the place, with all its options; the steps are those of the option.
 
     Args:
         demand: (D, T, levels of `headroom.vocabulary.QUANTILES`, R), what the bands were made of.
     """
-    size = problem.option_size[:, None, None, :]
-    need = np.divide(demand, size, out=np.zeros_like(demand), where=size > 0).max(axis=3)
     hot = solution.hot.copy()
     if problem.leases is not None:
         np.add.at(hot, problem.leases.option, solution.leased)
-    held = hot + solution.warm
-    first = [_bought(need, machines) for machines in (hot, held)]
+    first = [_bought(problem, demand, machines)[problem.option_place] for machines in (hot, hot + solution.warm)]
     steps = reasons_of(problem, solution)
     limits = _limits(problem, solution)
     text = np.char.add(
@@ -39,10 +36,13 @@ def reasons(problem: Problem, solution: Solution, demand: npt.NDArray[np.float64
     return result
 
 
-def _bought(need: npt.NDArray[np.float64], machines: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
-    """The highest quantile of demand that the machines serve, in words."""
+def _bought(problem: Problem, demand: npt.NDArray[np.float64], machines: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
+    """(D, T) the highest quantile of demand that a place's machines (M, T) serve in all resources, in words."""
     names = np.array(["less than q0.01", *(f"q{level:g}" for level in QUANTILES)])
-    found: npt.NDArray[np.str_] = names[(need <= machines[..., None] + _NOISE).sum(axis=2)]
+    capacity = np.zeros((demand.shape[0], demand.shape[1], demand.shape[3]))
+    np.add.at(capacity, problem.option_place, (machines + _NOISE)[:, :, None] * problem.option_size[:, None, :])
+    served = ((demand <= capacity[:, :, None, :]) | (capacity[:, :, None, :] == 0)).all(axis=3)
+    found: npt.NDArray[np.str_] = names[served.sum(axis=2)]
     return found
 
 
@@ -53,10 +53,11 @@ def _priced(words: str, usd: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
 
 
 def _limits(problem: Problem, solution: Solution) -> npt.NDArray[np.object_]:
-    """(D, T) the limits that bind there, with what one unit more saves."""
+    """(M, T) the limits that bind there, with what one unit more saves."""
     lines, hours = solution.hot.shape
     text = np.full((lines, hours), "", dtype=object)
-    families = [f"{problem.families[f]} in {problem.regions[problem.region[p]]}" for p, f in enumerate(problem.option_family.tolist())]
+    regions = problem.region[problem.option_place].tolist()
+    families = [f"{problem.families[f]} in {problem.regions[g]}" for f, g in zip(problem.option_family.tolist(), regions, strict=True)]
     for price in solution.shadow_prices:
         if price.kind == "quota":
             concerned = [line for line, family in enumerate(families) if family == price.name]

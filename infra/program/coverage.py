@@ -89,10 +89,8 @@ def covered(coverage: Coverage, capacity: FloatArray) -> FloatArray:
         among = share[many]
         for resource in range(1, capacity.shape[2]):
             among = np.minimum(among, _filled(part, capacity[many], resource))
-        # One resource fills a band that is reached before the next by itself, several may not.
-        full = np.cumprod(among >= 1.0 - _NOISE, axis=2)
-        among[:, :, 1:] *= full[:, :, :-1]
-        share[many] = among
+        # What every load lacks (memory that does not grow with it) is lacking in all bands: none is covered more than the one before.
+        share[many] = np.minimum.accumulate(among, axis=2)
     return share
 
 

@@ -166,3 +166,17 @@ def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Pa
         Ledger.open(f"sqlite:///{tmp_path}/none/headroom.db")
     with pytest.raises(UnavailableError, match=r"ledger postgresql\S*://me:\*\*\*@127\.0\.0\.1:1/headroom: "):
         Ledger.open("postgresql+psycopg://me:secret@127.0.0.1:1/headroom")
+
+
+def test_a_ledger_of_before_a_column_gets_it_and_keeps_its_rows(url: str) -> None:
+    old = Ledger.open(url)
+    old.record_result(REGION, ISSUE, [Holding(ZONES[0], "edge", "instances", "hot", RESERVE.name, 10, "instances", 3.5)], [])
+    with old.engine.begin() as connection:
+        for table in ("ledger_holdings", "ledger_held_history", "ledger_unmet", "ledger_adoptions"):
+            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN machine_type"))
+    old.engine.dispose()
+    opened = Ledger.open(url)
+    assert opened.held()[["amount", "machine_type"]].to_numpy().tolist() == [[10, ""]]
+    opened.record_result(REGION, LATER, [], [Unmet("edge", "instances", "hot", "instances", 12, 10, "stockout", "n2-standard-8")])
+    assert opened.unmet(REGION)["machine_type"].tolist() == ["n2-standard-8"]
+    opened.engine.dispose()
