@@ -3,6 +3,10 @@
 Offsets are learnt per horizon bucket, from all series together and, drawn towards that, per segment (`models.ensemble.segment_of`). How
 scores become offsets when windows are few is told in `models.conformal_offsets`. The median stays where it is: a shift of all quantiles
 carries the luck of one window over to the next.
+
+The 80 % interval and the ones inside it learn only from fits that had seen a week and a horizon (`models.backtest.seasoned`), unless the
+forecast itself has not: earlier fits miss far more, and what they ask for is too wide for those that come after. The rarer intervals
+learn from all: what is rare is seen in few windows, and too wide is the better side to err on there.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import MEDIAN, QUANTILE_COLUMNS, horizon_bucket
-from models.conformal_offsets import PAIRS, evidence, row_weights, scores, shrunk, unshrunk_offsets
+from models.conformal_offsets import PAIRS, RARE, evidence, row_weights, scores, shrunk, unshrunk_offsets
 from models.ensemble import segment_of
 from models.hourly_grid import Array
 from models.quantile_frame import proper
@@ -55,15 +59,29 @@ def interval_scale(forecast: pd.DataFrame) -> pd.Series[float]:
     return (forecast["0.9"] - forecast["0.1"]).clip(lower=_LEAST_WIDTH * forecast[MEDIAN].abs())
 
 
-def fit_calibration(oof: pd.DataFrame) -> Calibration:
+def fit_calibration(oof: pd.DataFrame, *, seasoned: bool | None = None) -> Calibration:
     """Offsets per horizon bucket, segment and quantile from the rows (`unique_id, horizon, y, *QUANTILE_COLUMNS`) of the chosen candidates.
 
     The rows must come from windows after those that selected and before the issue time; `cutoff` tells windows apart, and rows without
     it count as one window. Rows without width are left out.
+
+    Args:
+        seasoned: whether a series of the forecast that is to be calibrated is (see `models.backtest.seasoned`); None when one of the
+            rows is. Rows without the column `seasoned` are.
     """
     usable = oof[interval_scale(oof) > 0]
+    grown = usable["seasoned"].astype(bool) if "seasoned" in usable else pd.Series(True, index=usable.index)
+    if grown.all() or not (grown.any() if seasoned is None else seasoned):
+        return Calibration(_offsets(usable))
+    whole, alike = _offsets(usable), _offsets(usable[grown])
+    rare, others = whole[whole["quantile"].isin(RARE)], alike[~alike["quantile"].isin(RARE)]
+    return Calibration(pd.concat([rare, others], ignore_index=True) if len(others) else rare.reset_index(drop=True))
+
+
+def _offsets(usable: pd.DataFrame) -> pd.DataFrame:
+    """`OFFSET_COLUMNS` from rows that have a width."""
     if usable.empty:
-        return Calibration.none()
+        return Calibration.none().offsets
     scale = np.asarray(interval_scale(usable), dtype=np.float64)
     score, weights = scores(usable, scale), row_weights(usable, scale)
     buckets, names = pd.factorize(horizon_bucket(usable["horizon"]), sort=True)
@@ -80,7 +98,7 @@ def fit_calibration(oof: pd.DataFrame) -> Calibration:
         beside = (alone - pooled[parent]) * own / (own + _GROUP_WINDOWS)
         owners = pd.DataFrame({"unique_id": GROUP_PREFIX + known[present // len(names)], "bucket": np.asarray(names)[parent]})
         parts.append(_both_sides(owners.assign(rows=np.bincount(groups)), beside))
-    return Calibration(pd.concat(parts, ignore_index=True))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _both_sides(groups: pd.DataFrame, offsets: Array) -> pd.DataFrame:

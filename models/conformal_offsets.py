@@ -6,8 +6,9 @@ regression: Romano, Patterson and Candes 2019). Four things are different from t
 
 - Hours of one window share their luck, and so do series of one window. A group of W windows and S series counts as n = W sqrt(S)
   independent windows, however many rows it has.
-- The level is that of n observations: an interval leaves out 2q / (1 + c / n) of the scores, c = 1, and for the rare ones c = 3.
-- The rare ones (98 % and 90 %) reach at least as far as an exponential tail fitted to the scores above their 80 % point.
+- The level of the rare ones (98 % and 90 %) is that of n observations: they leave out 2q / (1 + c / n) of the scores, c = 3. The
+  others leave out 2q: it is too little evidence that the correction is for, and they are drawn back for that already (see below).
+- The rare ones reach at least as far as an exponential tail fitted to the scores above their 80 % point.
 - Little evidence moves little. The offset is n / (n + n0) of what the scores say, n0 = 1 where it widens, 3 where it narrows, and 20 for
   the inner intervals, whose move costs pinball loss when it is luck, and which no promise of coverage rests on.
 
@@ -26,15 +27,17 @@ import pandas as pd
 from headroom.vocabulary import MEDIAN, QUANTILE_COLUMNS
 from models.hourly_grid import Array
 
-__all__ = ["PAIRS", "evidence", "row_weights", "scores", "shrunk", "unshrunk_offsets"]
+__all__ = ["PAIRS", "RARE", "evidence", "row_weights", "scores", "shrunk", "unshrunk_offsets"]
 
 # Lower quantile -> the upper one of the same central interval, outermost first.
 PAIRS: Final = dict(zip(QUANTILE_COLUMNS[: len(QUANTILE_COLUMNS) // 2], reversed(QUANTILE_COLUMNS), strict=False))
 _LEFT_OUT: Final = np.array([2.0 * float(low) for low in PAIRS])
 _RARE: Final = _LEFT_OUT <= 0.1 + 1e-9
+# Both ends of the intervals that leave out a tenth or less.
+RARE: Final = frozenset(end for (low, high), rare in zip(PAIRS.items(), _RARE, strict=True) if rare for end in (low, high))
 # The 80 % interval and those around it: what coverage is promised for.
 _OUTER: Final = _LEFT_OUT <= 0.2 + 1e-9
-_CORRECTION: Final = np.where(_RARE, 3.0, 1.0)
+_CORRECTION: Final = np.where(_RARE, 3.0, 0.0)
 _TAIL_SHARE: Final = 0.2
 # A single score counts up to this, in widths of the 80 % interval.
 _MOST_SCORE: Final = 4.0

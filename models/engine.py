@@ -19,7 +19,7 @@ from headroom.errors import BadInputError
 from headroom.progress import Progress, SilentProgress
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.anomaly_doubt import DOUBTED, believed
-from models.backtest import split_windows
+from models.backtest import seasoned, split_windows
 from models.calibration import fit_calibration
 from models.candidates import CANDIDATES, NAIVES, create
 from models.candidates.recurrent import installed
@@ -172,7 +172,8 @@ def forecast_frame(
         parts.append(fitted.predict_quantiles(recent(usable, clock.end, clock.rhythm), known, clock.end, horizon).assign(candidate=name))
         listener.advance(1, name)
     now = pd.concat(parts, ignore_index=True).assign(cutoff=clock.end)
-    final, mix = _combine(oof, now.assign(horizon=hours_ahead(now["ds"], clock.end, clock.rhythm)))
+    grown = seasoned(now, usable, clock.end, horizon, clock.rhythm)
+    final, mix = _combine(oof, now.assign(horizon=hours_ahead(now["ds"], clock.end, clock.rhythm), seasoned=grown))
     forecasts = clock.own_time(final)[["unique_id", "ds", *QUANTILE_COLUMNS]]
     return ForecastResult(
         forecasts=forecasts.sort_values(["unique_id", "ds"], ignore_index=True),
@@ -192,7 +193,7 @@ def _combine(past: pd.DataFrame, now: pd.DataFrame) -> tuple[pd.DataFrame, pd.Da
     mix = pd.concat(tables).fillna(0.0)
     final = blend(now, mix)
     if len(late):
-        final = fit_calibration(blend(late, mix)).apply(final)
+        final = fit_calibration(blend(late, mix), seasoned=bool(now["seasoned"].any())).apply(final)
     return final.assign(candidate=FINAL), mix
 
 

@@ -80,6 +80,14 @@ def test_hours_without_a_measurement_are_left_out():
     assert sorted(set(range(1, 73)) - set(oof["horizon"])) == [2, 3]
 
 
+def test_rows_tell_whether_the_fit_had_seen_a_week_and_a_horizon():
+    history = two_series()
+    names, grown = sorted(history["unique_id"].unique()), CUTOFF - (168 + 72) * HOUR
+    first = history["unique_id"].map({names[0]: grown, names[1]: grown + HOUR})
+    oof = backtest(["seasonal-naive-24"], history[history["ds"] >= first], no_events(), UTC, [CUTOFF])
+    assert oof.groupby("unique_id")["seasoned"].unique().map(list).to_dict() == {names[0]: [True], names[1]: [False]}
+
+
 def test_windows_are_dealt_out_in_turn_and_the_newest_selects():
     cutoffs = backtest_cutoffs(CUTOFF, 3)
     oof = backtest(["seasonal-naive-24"], two_series(), no_events(), UTC, cutoffs)

@@ -59,11 +59,10 @@ def test_one_window_of_one_series_widens_by_half_of_what_it_says_and_narrows_by_
         learnt = fit_calibration(forecasts(3000, seed=1, truth=truth, windows=1, series=("r/s/cpu",), horizons=(12,)))
         return learnt.offsets.set_index("quantile")["offset"]
 
-    # A normal truth of deviation `truth` needs the 80 % interval moved by (truth - 1) / 2 of its width; c = 1 asks for the 90 % point.
+    # A normal truth of deviation `truth` needs the 80 % interval moved by (truth - 1) / 2 of its width.
     wide, narrow = moved(3.0)["0.9"], moved(0.5)["0.9"]
-    point = NormalDist().inv_cdf(0.95) / (2 * NormalDist().inv_cdf(0.9))
-    assert wide == pytest.approx(0.5 * (3.0 * point - 0.5), rel=0.1)
-    assert narrow == pytest.approx(0.25 * (0.5 * point - 0.5), rel=0.1)
+    assert wide == pytest.approx(0.5 * (3.0 - 1.0) / 2, rel=0.1)
+    assert narrow == pytest.approx(0.25 * (0.5 - 1.0) / 2, rel=0.1)
     assert abs(moved(3.0)["0.6"]) < 0.2 * wide
 
 
@@ -71,6 +70,28 @@ def test_more_rows_of_the_same_windows_are_no_more_evidence():
     few, many = (fit_calibration(forecasts(rows, seed=1, truth=2.0, windows=2, horizons=(12,))) for rows in (2000, 20_000))
     both = [learnt.offsets.set_index("quantile")["offset"]["0.9"] for learnt in (few, many)]
     assert both[0] == pytest.approx(both[1], rel=0.1)
+
+
+def test_fits_that_had_seen_too_little_widen_the_rare_intervals_only():
+    """Half of the windows are of fits that missed five times as much, because they were young."""
+    grown, young = forecasts(2000, seed=1, horizons=(12,)), forecasts(2000, seed=2, truth=5.0, horizons=(12,))
+    both = pd.concat([grown.assign(seasoned=True), young.assign(seasoned=False, cutoff=young["cutoff"] + 60)], ignore_index=True)
+    alone, mixed, blind = (
+        fit_calibration(rows).offsets.set_index("quantile")["offset"] for rows in (grown, both, both.drop(columns="seasoned"))
+    )
+    inside = [name for name in QUANTILE_COLUMNS if 0.1 <= float(name) <= 0.9 and name != "0.5"]
+    pd.testing.assert_series_equal(mixed[inside].sort_index(), alone[inside].sort_index())
+    assert (mixed[["0.95", "0.99"]] == blind[["0.95", "0.99"]]).all()
+    assert blind["0.9"] > mixed["0.9"] + 0.5
+
+
+def test_a_forecast_that_has_seen_too_little_learns_from_its_like():
+    young = forecasts(2000, seed=1, truth=3.0, horizons=(12,)).assign(seasoned=False)
+    fresh = forecasts(2000, seed=2, truth=3.0, horizons=(12,))
+    assert coverage(fit_calibration(young, seasoned=False).apply(fresh)) == pytest.approx(0.8, abs=0.03)
+    later = fit_calibration(young, seasoned=True)
+    assert later.apply(fresh)["0.9"].equals(fresh["0.9"])
+    assert (later.apply(fresh)["0.99"] > fresh["0.99"]).all()
 
 
 def test_rare_intervals_reach_further_than_the_few_scores_seen():
