@@ -64,5 +64,5 @@ def parts_of_need(options: Options, asked: Array, held: Array, needed: Array, mi
 def _machines(amount: Array, size: Array) -> Array:
     """(T,) whole machines that carry `amount` (T, R)."""
     used = size > 0
-    found: Array = np.ceil((amount[:, used] / size[used]).max(axis=1) - 1e-9)
+    found: Array = np.ceil((amount[:, used] / size[used]).max(axis=1) - 1e-9) + 0.0  # no negative zero
     return found

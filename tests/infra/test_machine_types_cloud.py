@@ -10,6 +10,8 @@ from plan_rows import ISSUE, REGION, ZONES, plan_of, settings_text
 
 from headroom.errors import BadInputError
 from headroom.settings import Settings, parse_settings
+from infra.adoptions import adopt
+from infra.drift import find_drift
 from infra.names import group_name
 
 N2, N2D, C3 = "n2-standard-8", "n2d-standard-8", "c3-standard-4"
@@ -142,15 +144,29 @@ def test_less_need_takes_from_the_stand_ins_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_after_any_step_and_run_again_it_ends_in_the_same_cloud(tmp_path: Path) -> None:
+@pytest.mark.parametrize("back", [False, True], ids=["the stockout", "the return"])
+def test_stopped_at_any_step_and_run_again_it_ends_in_the_same_cloud(tmp_path: Path, back: bool) -> None:
+    """Of the hour in which other types stand in, and of the one in which the wanted type is back and both are held."""
+
+    def prepared(here: World) -> tuple[pd.DataFrame, pd.Timestamp]:
+        if not back:
+            return _plan({N2: 3}), ISSUE
+        here.reconcile(_plan({N2: 3}))
+        here.admin("clock", advance_seconds=60)
+        for zone in ZONES:
+            here.admin("stock", zone=zone, sku=N2, limit=None)
+        return _plan({N2: 3}, LATER), LATER
+
     stock = {ZONES[0]: {N2: 1, N2D: 1}, ZONES[1]: {N2: 0, N2D: 0}}
     steps: list[str] = []
     with world(tmp_path / "clean", chosen=_settings(), stock=stock) as here:
-        here.reconcile(_plan({N2: 3}), checkpoint=steps.append)
+        plan, issue = prepared(here)
+        here.reconcile(plan, issue_time=issue, checkpoint=steps.append)
         clean = _reserved(here), _running(here)
-    assert clean[0] == {N2: 1, N2D: 1, C3: 2}
-    for number in range(1, len(steps), 31):
+    assert clean[0] == {N2: 3 if back else 1, N2D: 1, C3: 2}
+    for number in range(1, len(steps), 11 if back else 61):
         with world(tmp_path / str(number), chosen=_settings(), stock=stock, link=None) as here:
+            plan, issue = prepared(here)
             seen: list[str] = []
 
             def stop(step: str, seen: list[str] = seen, number: int = number) -> None:
@@ -159,10 +175,23 @@ def test_killed_after_any_step_and_run_again_it_ends_in_the_same_cloud(tmp_path:
                     raise InterruptedError
 
             with pytest.raises(InterruptedError):
-                here.reconcile(_plan({N2: 3}), checkpoint=stop)
-            here.reconcile(_plan({N2: 3}))
+                here.reconcile(plan, issue_time=issue, checkpoint=stop)
+            here.reconcile(plan, issue_time=issue)
             assert (_reserved(here), _running(here)) == clean, f"stopped at {steps[number - 1]}"
-            assert here.reconcile(_plan({N2: 3})).writes == 0
+            assert here.reconcile(plan, issue_time=issue).writes == 0
+
+
+def test_what_is_adopted_of_one_type_is_kept_of_that_type(tmp_path: Path) -> None:
+    with world(tmp_path, chosen=_settings(N2D)) as here:
+        here.reconcile(_plan({N2: 2, N2D: 2}))
+        here.admin("clock", advance_seconds=60)
+        here.call("POST", f"zones/{ZONES[0]}/reservations/headroom-edge-{N2D}/resize", {"specificSkuCount": "5"})
+        drifts = find_drift(here.ledger, here.cloud, region=REGION, now=pd.Timestamp.now(tz="UTC"))
+        held = {r.name: r.count for r in here.cloud.reservations(ZONES[0])}
+        (kept,) = adopt(here.ledger, drifts, held, service="edge", now=ISSUE, lasts=pd.Timedelta("6h"), why="load test")
+        assert (kept.machine_type, kept.what, kept.amount) == (N2D, "hot", 5)
+        here.reconcile(_plan({N2: 3, N2D: 2}, LATER), issue_time=LATER)
+        assert _reserved(here) == {N2: 3, N2D: 5}
 
 
 def test_a_type_that_is_taken_from_the_settings_is_drained_and_released(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from headroom.errors import BadInputError
@@ -172,3 +175,21 @@ def test_a_type_that_no_region_of_the_service_sells_is_refused_by_name() -> None
 def test_a_type_that_is_named_twice_is_refused(also: list[str]) -> None:
     with pytest.raises(ValidationError, match="is given twice, machine_type included"):
         Capacity(machine_type="n2-standard-8", also=also)
+
+
+@pytest.mark.slow
+@hypothesis_settings(max_examples=5, deadline=None)
+@given(n2=st.integers(16, 300), n2d=st.integers(0, 300), budget=st.floats(300, 2000), median=st.floats(1, 120))
+def test_no_plan_exceeds_a_familys_quota_or_the_budget_and_all_types_carry_the_need_or_say_what_is_cold(
+    n2: int, n2d: int, budget: float, median: float
+) -> None:
+    policy = f"{{name: optimal, budget_usd_per_day: {budget}}}"
+    settings = _settings(policy, edge="n2d-standard-8", tenants="n2d-highmem-4", quotas=f"N2_CPUS: {n2}, N2D_CPUS: {n2d}")
+    plan = _plan(settings, forecasts(settings, median=median, hours=24))
+    rows = plan[plan["resource"] == "instances"]
+    vcpus = (rows["hot"] + rows["warm"]) * rows["machine_type"].map(lambda name: list_prices().machine_type(name).vcpu)
+    used = vcpus.groupby([rows["region"], rows["machine_type"].str.split("-").str[0], rows["ds"]]).sum().groupby(level=1).max()
+    assert used["n2"] <= n2
+    assert used.get("n2d", 0.0) <= n2d
+    assert plan["cost_usd"].sum() <= budget + 1e-6
+    assert (rows["hot"] + rows["warm"] + rows["cold"] >= rows["needed"] - 1e-6).all()
