@@ -83,8 +83,8 @@ class Solver:
         solution, info = self._highs.getSolution(), self._highs.getInfo()
         iterations = max(info.simplex_iteration_count, 0) + max(info.ipm_iteration_count, 0)
         return LinearSolution(
-            values=np.asarray(solution.col_value),
-            savings=-np.asarray(solution.row_dual),
+            values=np.fromiter(solution.col_value, np.float64),
+            savings=-np.fromiter(solution.row_dual, np.float64),
             objective_usd=float(info.objective_function_value),
             iterations=int(iterations),
             seconds=time.perf_counter() - begin,
@@ -107,7 +107,7 @@ class Solver:
         _check(status, "getBasicVariables")
         basic = np.asarray(basic)
         program = self._program
-        values = np.asarray(self._highs.getSolution().col_value)
+        values = np.fromiter(self._highs.getSolution().col_value, np.float64)
         columns = np.where(values - program.lower > program.upper - values, UPPER, LOWER)
         columns[basic[basic >= 0]] = BASIC
         rows = np.full(program.row_upper.size, UPPER)
@@ -134,7 +134,7 @@ class Solver:
         timed_out = found == highspy.HighsModelStatus.kTimeLimit and np.isfinite(self._highs.getInfo().objective_function_value)
         if found != highspy.HighsModelStatus.kOptimal and not timed_out:
             raise SolverFailedError(f"no plan of whole machines: HiGHS stopped with {self._highs.modelStatusToString(found)}")
-        return np.asarray(self._highs.getSolution().col_value)
+        return np.fromiter(self._highs.getSolution().col_value, np.float64)
 
     def _begin_at(self, basis: Any) -> None:
         _check(self._highs.setBasis(basis), "setBasis")
