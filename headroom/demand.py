@@ -10,11 +10,12 @@ import pandas as pd
 from headroom.lake import Lake
 from headroom.settings import Settings
 
-__all__ = ["hourly_demand", "known_events"]
+__all__ = ["demand_by_step", "hourly_demand", "known_events"]
 
 # An hour with fewer of its measurements than this is a gap, not a small demand.
 _COMPLETE: Final = 0.5
 _STATISTIC: Final = {"mean": "mean", "max": "max"}
+_MINUTE: Final = pd.Timedelta("1min")
 
 
 def hourly_demand(
@@ -27,12 +28,22 @@ def hourly_demand(
     """
     wanted = list(series) if series is not None else [str(s) for s in settings.series]
     rows = lake.read("metrics", start=start, end=end, as_of=as_of, where={"unique_id": wanted}, columns=["unique_id", "ds", "y", "source"])
+    return demand_by_step(settings, rows, pd.Timedelta("1h"))
+
+
+def demand_by_step(settings: Settings, rows: pd.DataFrame, step: pd.Timedelta) -> pd.DataFrame:
+    """Long frame `unique_id, ds, y` of measurements (`unique_id, ds, y, source`), one row per series and step as `hourly_demand` has them.
+
+    Rows of sources whose own step is longer than `step` are left out.
+    """
+    minutes = {source.name: source.step_minutes * _MINUTE for source in settings.metrics}
+    rows = rows[rows["source"].map(minutes).fillna(step) <= step]
     if rows.empty:
         return rows[["unique_id", "ds", "y"]]
-    steps = {source.name: 60 // source.step_minutes for source in settings.metrics}
-    grouped = rows.assign(ds=rows["ds"].dt.floor("h"), expected=rows["source"].map(steps).fillna(1)).groupby(["unique_id", "ds"], sort=True)
-    hours = grouped.agg(y=("y", _STATISTIC[settings.policy.demand_statistic]), found=("y", "size"), expected=("expected", "max"))
-    complete = hours[hours["found"] >= _COMPLETE * hours["expected"]]
+    expected = rows["source"].map({name: step / own for name, own in minutes.items()}).fillna(1)
+    grouped = rows.assign(ds=rows["ds"].dt.floor(step), expected=expected).groupby(["unique_id", "ds"], sort=True)
+    steps = grouped.agg(y=("y", _STATISTIC[settings.policy.demand_statistic]), found=("y", "size"), expected=("expected", "max"))
+    complete = steps[steps["found"] >= _COMPLETE * steps["expected"]]
     return complete[["y"]].reset_index()
 
 

@@ -33,8 +33,8 @@ def as_utc(value: object, name: str = "time") -> pd.Timestamp:
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 
-def issue_time(context: Mapping[str, Any], now: pd.Timestamp) -> pd.Timestamp:
-    """The issue time of a run, floored to the hour, from the first of these that the run has.
+def issue_time(context: Mapping[str, Any], now: pd.Timestamp, *, step: str = "h") -> pd.Timestamp:
+    """The issue time of a run, floored to `step`, from the first of these that the run has.
 
     1. partition date (runs of partitioned timetables);
     2. the `as_of` param, when a person triggered the run;
@@ -46,6 +46,7 @@ def issue_time(context: Mapping[str, Any], now: pd.Timestamp) -> pd.Timestamp:
     Args:
         context: Airflow's task context, or any mapping with the same keys.
         now: the wall clock, used by a run that has no time of its own.
+        step: what issue times of this kind of run are multiples of, as pandas writes it.
     """
     run = context.get("dag_run")
     scheduled = run_type(run) in {"scheduled", "backfill"}
@@ -59,7 +60,7 @@ def issue_time(context: Mapping[str, Any], now: pd.Timestamp) -> pd.Timestamp:
         context.get("logical_date") or getattr(run, "logical_date", None),
         now,
     )
-    return next(as_utc(c, "issue time") for c in candidates if c).floor("h")
+    return next(as_utc(c, "issue time") for c in candidates if c).floor(step)
 
 
 def run_type(run: object) -> str:

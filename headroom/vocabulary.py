@@ -19,6 +19,7 @@ __all__ = [
     "MEDIAN",
     "QUANTILES",
     "QUANTILE_COLUMNS",
+    "SHORT_STEP_MINUTES",
     "SIGNALS",
     "UNITS",
     "SeriesId",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 HORIZON_HOURS: Final = 72
+# Step of the forecasts and decisions between two plans.
+SHORT_STEP_MINUTES: Final = 5
 QUANTILES: Final = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 QUANTILE_COLUMNS: Final = tuple(str(q) for q in QUANTILES)
 MEDIAN: Final = "0.5"

@@ -1,10 +1,8 @@
 """Forecasts as they would have been issued: at every issue time of a replay, from the history up to then and the events known by then.
 
-Models are fitted at the first issue time and again whenever `refit_every` has passed; in between they forecast without a refit, as the
-loop does between two trainings. A fit learns in two steps, both before its moment: the candidates are fitted a tenth of the time earlier
-(`_HELD_OUT` days) and forecast from cutoffs since then as they will be used, a while after their fit; these rows give the weights of the
-ensemble and its calibration, cutoffs in turn (`models.backtest.split_windows`). Then they are fitted again on everything. Issue times before the
-first one teach the correction of the next steps (`models.short_lead`) what the newest error says.
+Models are fitted at the first issue time and again whenever `refit_every` has passed (`models.ready_model`); in between they forecast without a
+refit, as the loop does between two trainings. Issue times before the first one teach the correction of the next steps (`models.short_lead`)
+what the newest error says.
 """
 
 from __future__ import annotations
@@ -24,27 +22,18 @@ from headroom.errors import BadInputError
 from headroom.progress import Progress, SilentProgress
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.anomaly_doubt import DOUBTED, believed
-from models.backtest import split_windows
-from models.calibration import Calibration, fit_calibration
-from models.candidates import NAIVES, create
-from models.demand_model import DemandModel
+from models.candidates import NAIVES
 from models.engine_clock import engine_clock
 from models.engine_workers import end_with_the_caller
-from models.ensemble import blend, ensemble_weights
 from models.forecaster import SeriesCalendar
-from models.hourly_grid import recent, unservable
 from models.long_frame import LongFrame
-from models.rhythm import Rhythm, hours_ahead
+from models.ready_model import READY, fit_ready
+from models.rhythm import Rhythm
 from models.short_lead import correct_short_leads
-from models.visible_events import events_known_at
 
-__all__ = ["READY", "IssuedQuantiles", "issue_forecasts"]
+__all__ = ["READY", "IssuedQuantiles", "issue_forecasts", "measured"]
 
-# Candidates that forecast without a refit; the others would be fitted at every issue time.
-READY: Final = (*NAIVES, "seasonal-ridge", "exponential-smoothing", "lightgbm")
 _WEEK: Final = pd.Timedelta(days=7)
-_HELD_OUT: Final = pd.Timedelta(days=9)
-_CUTOFFS: Final = 16
 _WARM_UP: Final = 72
 
 
@@ -100,7 +89,7 @@ def issue_forecasts(
     work = _Work(history, clock.events, SeriesCalendar(rhythm=clock.rhythm), names, ids, seed)
     listener.start(len(moments), "forecasts")
     values = np.concatenate(_each(work, _stretches(moments, refit_every), jobs, listener))
-    truth, last = _measured(history, ids, moments, series.step, horizon)
+    truth, last = measured(history, ids, moments, series.step, horizon)
     corrected = correct_short_leads(values, truth, last, stride)
     return IssuedQuantiles(ids, list(issue_times), corrected[len(before) :])
 
@@ -156,7 +145,7 @@ def _given_stretch(moments: Sequence[pd.Timestamp]) -> npt.NDArray[np.float32]:
 def _stretch(work: _Work, moments: Sequence[pd.Timestamp], listener: Progress) -> npt.NDArray[np.float32]:
     """A fit at the first moment, and its forecasts at all of them: shape (moments, series, horizon, quantiles)."""
     rhythm, history = work.calendar.rhythm, work.history
-    model = _fit(history, work.events, work.calendar, work.names, moments[0], work.seed)
+    model = fit_ready(history, work.events, work.calendar, work.names, moments[0], work.seed)
     values = np.full((len(moments), len(work.ids), rhythm.horizon, len(QUANTILE_COLUMNS)), np.nan, dtype=np.float32)
     places = np.array(work.ids, dtype=object)
     for number, moment in enumerate(moments):
@@ -188,7 +177,7 @@ def _warm_up(history: pd.DataFrame, rhythm: Rhythm, first: pd.Timestamp, stride:
     return [first - number * gap for number in range(count, 0, -1)]
 
 
-def _measured(
+def measured(
     own: pd.DataFrame, ids: Sequence[str], moments: Sequence[pd.Timestamp], step: pd.Timedelta, horizon: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """What was measured at every lead, shape (issue times, series, horizon), and right before every issue time; NaN where nothing was."""
@@ -202,53 +191,3 @@ def _measured(
 
 def _utc(times: Sequence[pd.Timestamp]) -> list[pd.Timestamp]:
     return [moment.tz_localize("UTC").as_unit("us") for moment in times]
-
-
-def _fit(
-    history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar, names: Sequence[str], moment: pd.Timestamp, seed: int
-) -> DemandModel:
-    """Weights and calibration from forecasts made as a replay makes them, then a fit on everything before `moment`."""
-    seen = believed(history, moment)
-    served = sorted(set(seen["unique_id"].unique()) - set(unservable(seen, moment, calendar.rhythm)))
-    if not served:
-        days = calendar.rhythm.shortest * calendar.rhythm.step / pd.Timedelta(days=1)
-        raise BadInputError(f"no series has {days:g} days of history before {moment.tz_localize(None)}; choose a later --from")
-    oof = _held_out(history, events, calendar, names, moment, seed)
-    weights: dict[str, dict[str, float]] = {name: {NAIVES[0]: 1.0} for name in served}
-    calibration = Calibration.none()
-    cutoffs = len(oof["cutoff"].unique())
-    if cutoffs > 1:
-        early, late = split_windows(oof, cutoffs // 2)
-        mix = ensemble_weights(early)
-        weights |= {str(name): {str(c): float(w) for c, w in row.items() if w > 0} for name, row in mix.iterrows() if name in weights}
-        calibration = fit_calibration(blend(late[late["unique_id"].isin(mix.index)], mix))
-    return DemandModel.fit(seen, events, calendar, weights=weights, calibration=calibration, issue_time=moment, seed=seed)
-
-
-def _held_out(
-    history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar, names: Sequence[str], moment: pd.Timestamp, seed: int
-) -> pd.DataFrame:
-    """Out-of-fold rows of candidates fitted `_HELD_OUT`, and at least two horizons, before `moment`, at cutoffs between.
-
-    Empty when the history is too short for it.
-    """
-    rhythm, truth = calendar.rhythm, history[["unique_id", "ds", "y"]]
-    fitted_at = moment - max(_HELD_OUT, 2 * rhythm.horizon * rhythm.step)
-    learnt = believed(history, fitted_at)
-    learnt = learnt[~learnt["unique_id"].isin(list(unservable(learnt, fitted_at, rhythm)))]
-    if learnt.empty:
-        return pd.DataFrame({"cutoff": pd.Series(dtype="datetime64[us, UTC]")})
-    fitted = {name: create(name, seed=seed).fit(learnt, events_known_at(events, fitted_at), calendar) for name in names}
-    room = int((moment - fitted_at) / rhythm.step) - rhythm.horizon
-    stride = rhythm.stride(max(1, room // _CUTOFFS))
-    parts = []
-    for back in range(0, room + 1, stride):
-        cutoff = moment - (rhythm.horizon + back) * rhythm.step
-        known, shown = believed(history, cutoff), events_known_at(events, cutoff)
-        known = known[known["unique_id"].isin(learnt["unique_id"].unique())]
-        known = recent(known[~known["unique_id"].isin(list(unservable(known, cutoff, rhythm)))], cutoff, rhythm)
-        for name, forecaster in fitted.items():
-            rows = forecaster.predict_quantiles(known, shown, cutoff, rhythm.horizon)
-            rows = rows.merge(truth, on=["unique_id", "ds"], how="inner")
-            parts.append(rows.assign(candidate=name, cutoff=cutoff, horizon=hours_ahead(rows["ds"], cutoff, rhythm), seconds=0.0))
-    return pd.concat(parts, ignore_index=True)

@@ -52,12 +52,12 @@ AS_OF: Final = Param(
 )
 
 
-def run_issue_time() -> pd.Timestamp:
-    """The issue time of the current run; the same in every task of the run."""
+def run_issue_time(step: str = "h") -> pd.Timestamp:
+    """The issue time of the current run, a multiple of `step`; the same in every task of the run."""
     from headroom.issue_time import as_utc, issue_time
 
     context: dict[str, Any] = dict(get_current_context())
-    return issue_time(context, now=as_utc(context["dag_run"].run_after))
+    return issue_time(context, now=as_utc(context["dag_run"].run_after), step=step)
 
 
 def current_run_type() -> str:

@@ -54,6 +54,12 @@ def test_the_first_time_that_a_run_has_decides(context: dict[str, object], expec
     assert issue_time(context, NOW) == at(expected)
 
 
+def test_runs_of_five_minutes_have_issue_times_of_five_minutes() -> None:
+    context = {"dag_run": run("scheduled", data_interval_end=at("2026-07-01T06:35"))}
+    assert issue_time(context, NOW, step="5min") == at("2026-07-01T06:35")
+    assert issue_time({"params": {"as_of": "2026-07-01T06:38"}}, NOW, step="5min") == at("2026-07-01T06:35")
+
+
 @pytest.mark.parametrize("kind", ["scheduled", "backfill"])
 def test_a_param_left_from_a_manual_run_does_not_move_a_scheduled_one(kind: str) -> None:
     context = {"dag_run": run(kind, data_interval_end=at("2026-07-01T06:00")), "params": {"as_of": "2026-07-04"}}

@@ -82,7 +82,7 @@ def test_bad_issue_times_and_candidates_are_refused() -> None:
         issue_forecasts(told, issues(14, 2), 4, candidates=("mstl",))
     with pytest.raises(BadInputError, match="one distance between all"):
         issue_forecasts(told, [*issues(14, 2), *issues(15, 1)], 4, candidates=())
-    with pytest.raises(BadInputError, match=r"no series has 3 days of history.*choose a later --from"):
+    with pytest.raises(BadInputError, match=r"no series has 3 days of history.*choose a later time"):
         issue_forecasts(told, issues(1, 2), 4, candidates=())
 
 
