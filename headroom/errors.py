@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BadInputError", "CloudRefusedError", "HeadroomError", "SettingsError", "UnavailableError"]
+__all__ = ["BadInputError", "CloudRefusedError", "HeadroomError", "OvertakenError", "SettingsError", "UnavailableError"]
 
 
 class HeadroomError(Exception):
@@ -15,6 +15,10 @@ class BadInputError(HeadroomError):
 
 class SettingsError(BadInputError):
     """`capacity.yaml` or the environment is wrong."""
+
+
+class OvertakenError(HeadroomError):
+    """Something newer was done meanwhile, so that this must not be done any more; nothing is wrong."""
 
 
 class UnavailableError(HeadroomError):

@@ -12,6 +12,7 @@ __all__ = [
     "BidStep",
     "Capacity",
     "Cloud",
+    "Correction",
     "Interconnect",
     "Policy",
     "PolicyName",
@@ -200,6 +201,15 @@ class Service(Strict):
         return self
 
 
+class Correction(Strict):
+    """How the next minutes move machines of a plan between standby and running."""
+
+    minutes: Literal[5, 10, 15] = Field(default=15, description="how far ahead demand is looked at, in steps of 5 minutes")
+    quantile: Annotated[float, Field(ge=0.5, le=0.99)] = Field(
+        default=0.9, description="quantile of the next minutes' demand that is served"
+    )
+
+
 class Policy(Strict):
     """How forecasts become capacity, and what needs a person."""
 
@@ -249,6 +259,9 @@ class Policy(Strict):
     )
     approval_timeout_minutes: Positive = Field(default=60, description="no answer by then means no")
     hold_hours: Annotated[int, Field(ge=1, le=72)] = Field(default=1, description="hours between two allocations")
+    correction: Correction | None = Field(
+        default=None, description="between two allocations, every 5 minutes: standby runs while the next minutes need it; none: never"
+    )
 
     @model_validator(mode="after")
     def _every_criticality_has_a_value(self) -> Self:

@@ -12,7 +12,7 @@ import pandas as pd
 __all__ = ["Action", "Kind", "Verb", "intent_of", "request_id_of"]
 
 Kind = Literal["template", "group", "reservation", "attachment", "disk", "regional-disk", "storage-pool"]
-Verb = Literal["create", "resize", "extend", "delete", "scale", "standby", "set-template", "set-bandwidth"]
+Verb = Literal["create", "resize", "extend", "delete", "scale", "standby", "move", "set-template", "set-bandwidth"]
 
 _AMOUNTS: Final = ("count", "running", "suspended", "stopped", "gib")
 _NAMESPACE: Final = uuid.UUID("6f0d8c3e-57a1-5d5e-9a39-0d1f7b6f2c11")

@@ -58,11 +58,14 @@ def machine_actions(
     limits = {zone: fact for zone in target.zones if (fact := refused.get((target.reservation, "reservation", zone))) is not None}
     group = observed.groups.get(target.group)
     now = group.running if group else 0
-    leaving = group is not None and (target.hot < now or group.draining)  # machines are about to leave their reservation
+    # Machines are about to leave their reservation.
+    leaving = group is not None and (target.hot + target.resumed(target.hot) < now or group.draining)
     in_use = {} if leaving else {zone: r.in_use for zone, r in held.items()}
     counts = {zone: r.count for zone, r in held.items()}
     placement = place(target.hot, target.zones, counts, limits, in_use, order=target.order)
-    running = _within(min(target.hot, sum(placement.counts.values())), now, refused.get((target.group, "running", "")))
+    reserved = min(target.hot, sum(placement.counts.values()))
+    resumed = target.resumed(reserved)
+    running = _within(reserved + resumed, now, refused.get((target.group, "running", "")))
 
     release = [_scale(target, region, now, running)] if running < now else []
     release += [action for name in target.former for action in _drained(target, region, observed.groups.get(name))]
@@ -77,7 +80,7 @@ def machine_actions(
         if there and count and _lapses_early(target, there, issue_time):
             grow.append(_extend(target, region, there, issue_time))
     run = [_scale(target, region, now, running)] if running > now else []
-    run += _standby(target, region, group, refused)
+    run += _standby(target, region, group, refused, resumed)
     return MachineActions(
         prepare=_prepare(target, observed, group, region),
         release=release,
@@ -140,10 +143,10 @@ def _scale(target: MachineTarget, region: str, now: int, running: int) -> Action
     )
 
 
-def _standby(target: MachineTarget, region: str, group: GroupState | None, refused: Refused) -> list[Action]:
+def _standby(target: MachineTarget, region: str, group: GroupState | None, refused: Refused, resumed: int) -> list[Action]:
     now = group.suspended + group.stopped if group else 0
-    total = _within(target.suspended + target.stopped, now, refused.get((target.group, "standby", "")))
-    suspended = min(target.suspended, total)
+    total = _within(target.standby - resumed, now, refused.get((target.group, "standby", "")))
+    suspended = min(max(target.suspended - resumed, 0), total)
     stopped = total - suspended
     before = {"suspended": group.suspended if group else 0, "stopped": group.stopped if group else 0}
     if before == {"suspended": suspended, "stopped": stopped}:

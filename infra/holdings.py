@@ -94,6 +94,10 @@ def _held(target: Target, observed: Observed) -> Iterator[Holding]:
         group = observed.groups.get(target.group)
         if group is not None:
             missing = Counter(failure.wanted for failure in observed.failures.get(group.name, []))
+            reserved = sum(there.count for there in observed.reserved(target.reservation).values())
+            resumed = min(target.resumed(reserved), group.running - missing["RUNNING"] - reserved)
+            usd = resumed * target.hot_usd
+            yield Holding("", target.service, "instances", "hot", group.name, resumed, "instances", usd, target.machine_type)
             suspended, stopped = group.suspended - missing["SUSPENDED"], group.stopped - missing["STOPPED"]
             usd = suspended * target.warm_usd
             standby = suspended + stopped
@@ -109,8 +113,9 @@ def _held(target: Target, observed: Observed) -> Iterator[Holding]:
 
 def _wanted(target: Target) -> Iterator[tuple[_Key, float]]:
     if isinstance(target, MachineTarget):
-        yield (target.service, "instances", "hot", "instances", target.machine_type), target.hot
-        yield (target.service, "instances", "warm", "instances", target.machine_type), target.suspended + target.stopped
+        resumed = target.resumed(target.hot)
+        yield (target.service, "instances", "hot", "instances", target.machine_type), target.hot + resumed
+        yield (target.service, "instances", "warm", "instances", target.machine_type), target.standby - resumed
     elif isinstance(target, BandwidthTarget):
         yield ("", "bandwidth", "hot", "Gbit/s", ""), target.gbps
     else:

@@ -172,17 +172,33 @@ class Ledger:
         with self.engine.begin() as connection:
             _record_fact(connection, issue_time, fact)
 
-    def record_result(self, region: str, issue_time: pd.Timestamp, held: Sequence[Holding], missing: Sequence[Unmet]) -> None:
-        """Replace what is held in a region, and what an issue time left unmet there; what it held is kept for the bill."""
+    def record_result(
+        self,
+        region: str,
+        issue_time: pd.Timestamp,
+        held: Sequence[Holding],
+        missing: Sequence[Unmet],
+        *,
+        since: Sequence[pd.Timestamp] | None = None,
+    ) -> None:
+        """Replace what is held in a region, and what an issue time left unmet there; what it held is kept for the bill.
+
+        Args:
+            since: moments from which on the bill counts it; default the issue time. A correction counts from its own moment on, not from that of
+                the plan that it corrects.
+        """
         now = pd.Timestamp.now(tz="UTC")
         where = {"region": region, "issue_time": issue_time}
+        moments = sorted({issue_time} if since is None else set(since))
         with self.engine.begin() as connection:
             connection.execute(delete(holdings).where(holdings.c.region == region))
-            for table in (unmet, results, held_history):
-                connection.execute(delete(table).where(table.c.region == region, table.c.issue_time == issue_time))
-            connection.execute(insert(results), [{**where, "confirmed_at": now}])
+            connection.execute(delete(unmet).where(unmet.c.region == region, unmet.c.issue_time == issue_time))
+            for table in (results, held_history):
+                connection.execute(delete(table).where(table.c.region == region, table.c.issue_time.in_(moments)))
+            connection.execute(insert(results), [{"region": region, "issue_time": at, "confirmed_at": now} for at in moments])
             if held:
-                connection.execute(insert(held_history), [{**asdict(row), **where} for row in held])
+                kept = [{**asdict(row), "region": region, "issue_time": at} for at in moments for row in held]
+                connection.execute(insert(held_history), kept)
                 connection.execute(insert(holdings), [{**asdict(row), **where, "confirmed_at": now} for row in held])
             if missing:
                 connection.execute(insert(unmet), [{**asdict(row), **where, "recorded_at": now} for row in missing])
@@ -200,14 +216,23 @@ class Ledger:
             query = query.where(actions.c.issue_time == issue_time)
         return self._entries(query)
 
-    def newest_issue_time(self, region: str | None = None) -> pd.Timestamp | None:
-        """The newest issue time that was acted upon, in one region or anywhere; None when none was."""
+    def newest_issue_time(self, region: str | None = None, *, until: pd.Timestamp | None = None) -> pd.Timestamp | None:
+        """The newest issue time of a plan that was acted upon, in one region or anywhere, up to `until`; None when none was."""
         found = []
         with self.engine.begin() as connection:
             for table in (actions, holdings, unmet):
                 query = select(func.max(table.c.issue_time))
+                query = query if until is None else query.where(table.c.issue_time <= until)
                 found.append(connection.execute(query if region is None else query.where(table.c.region == region)).scalar())
         return max((stamp for stamp in found if stamp is not None), default=None)
+
+    def newest_confirmed(self, region: str) -> pd.Timestamp | None:
+        """The newest moment, of a plan or a correction, whose reconciliation of a region was finished; None when none was."""
+        with self.engine.begin() as connection:
+            found: pd.Timestamp | None = connection.execute(
+                select(func.max(results.c.issue_time)).where(results.c.region == region)
+            ).scalar()
+        return found
 
     def held(self, region: str | None = None) -> pd.DataFrame:
         """What the last reconciliation of each region confirmed: the columns of `Holding`, `region`, `issue_time`, `confirmed_at`."""

@@ -37,6 +37,7 @@ __all__ = [
     "actions",
     "adoptions",
     "boosts",
+    "corrections",
     "create_tables",
     "facts",
     "held_history",
@@ -215,6 +216,26 @@ boosts = Table(
     Column("why", Text, nullable=False),
     Column("recorded_at", UtcTime, nullable=False),
     Index("ledger_boosts_end", "end"),
+)
+
+# Machines that run for the next minutes, between two plans: what was decided, when, for which plan, and why.
+corrections = Table(
+    "ledger_corrections",
+    _METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("region", String(63), nullable=False),
+    Column("service", String(63), nullable=False),
+    Column("machine_type", String(63), nullable=False),
+    Column("issue_time", UtcTime, nullable=False),
+    Column("plan_time", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    Column("needed", Integer, nullable=False),
+    Column("hot", Integer, nullable=False),
+    Column("warm", Integer, nullable=False),
+    Column("resumed", Integer, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    UniqueConstraint("region", "service", "machine_type", "issue_time", name="ledger_corrections_key"),
 )
 
 # What was found changed by hand and is no drift any more: it counts as asked for until the next call on the resource.

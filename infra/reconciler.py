@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import pandas as pd
@@ -13,6 +14,7 @@ from headroom.settings import Settings
 from infra.actions import Action
 from infra.adoptions import adopted, with_adoptions
 from infra.cloud import Cloud
+from infra.corrections import Correction, corrections_in_force, record_corrections, with_corrections
 from infra.diff import diff
 from infra.diff_amounts import bandwidth_facts
 from infra.executor import Checkpoint, Executor
@@ -21,6 +23,7 @@ from infra.holdings import failure_facts, held_amount, holdings_of, unmet_of
 from infra.ledger import Entry, Fact, Holding, Ledger, Unmet
 from infra.ledger_history import held_at_first
 from infra.observed import Observed, observe, with_failures
+from infra.pool_moves import pool_moves
 from infra.refusals import is_limit
 from infra.stockouts import with_memory
 from infra.targets import BandwidthTarget, Target, desired_state
@@ -29,6 +32,9 @@ __all__ = ["ReconcileReport", "desired_state", "diff", "reconcile"]
 
 # A search halves the gap, so even thousands of machines in several zones need far fewer rounds.
 _MOST_ROUNDS: Final = 100
+
+# What to change, from what is seen and what was refused at this issue time.
+Differ = Callable[[Observed, list[Fact]], list[Action]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class ReconcileReport:
         held: service -> `hot`, `warm` (machines), `storage` (GiB); the service "" has the region's `bandwidth` (Gbit/s).
         usd_per_hour_added: change of the bill by the actions that are done (in a dry run: by all).
         writes: writing calls made to the cloud.
+        corrections: of a correction, what was decided (`infra.corrections.Correction` as dicts, times in ISO 8601).
     """
 
     region: str
@@ -54,6 +61,7 @@ class ReconcileReport:
     held: dict[str, dict[str, float]]
     usd_per_hour_added: float
     writes: int
+    corrections: list[dict[str, Any]] = field(default_factory=list)
 
 
 def reconcile(
@@ -65,16 +73,21 @@ def reconcile(
     issue_time: pd.Timestamp,
     region: str,
     dry_run: bool = False,
+    corrections: Sequence[Correction] | None = None,
     checkpoint: Checkpoint = lambda _: None,
     settle_seconds: float = 120.0,
 ) -> ReconcileReport:
     """Make a region hold what the plan wants at an issue time, as far as quota and stock allow.
+
+    What a correction lets run beyond the plan's hot machines at that time, or since, keeps running. With `corrections` only that is done: the machines
+    of the services that they name move between standby and running (`infra.pool_moves`), under the issue time of the plan that they correct.
 
     Killed at any moment and run again, it ends in the state that one clean run would have left. Run again after the end, it
     makes no writing call. A dry run makes none at all and writes nothing to the ledger.
 
     Args:
         plan: rows of the `plans` table.
+        corrections: of this plan in this region, of one moment; None reconciles the plan itself.
         checkpoint: called before and after every step; raising there, or ending the process, must do no harm.
         settle_seconds: how long to wait for machines to leave a reservation that shrinks.
 
@@ -85,32 +98,72 @@ def reconcile(
     """
     wished = desired_state(settings, plan, issue_time=issue_time, region=region)
     kept = with_adoptions(wished, adopted(ledger, region, at=issue_time))
-    targets = with_former_groups(with_memory(kept, ledger, region=region, issue_time=issue_time), ledger, region=region)
+    known = corrections_in_force(ledger, region, at=issue_time)
+    now = [*known, *(corrections or ())]  # of two for the same machines the later one counts
+    remembered = with_memory(with_corrections(kept, now), ledger, region=region, issue_time=issue_time)
+    targets = with_former_groups(remembered, ledger, region=region)
     zones = settings.regions[region].zones
+    changes: Differ = partial(_plan_changes, targets, ledger, issue_time, region)
+    if corrections is not None:
+        changes = partial(_moves, targets, region, {row.service for row in corrections})
     if dry_run:
         observed = observe(cloud, targets, region=region, zones=zones)
-        facts, before = ledger.facts(region, issue_time), held_at_first(ledger, region, issue_time)
-        wanted = diff(targets, observed, facts, issue_time=issue_time, region=region, before=before)
-        return _dry_report(targets, observed, wanted, issue_time=issue_time, region=region)
+        wanted = changes(observed, ledger.facts(region, issue_time))
+        return _dry_report(targets, observed, wanted, corrections or (), issue_time=issue_time, region=region)
     executor = Executor(ledger, cloud, issue_time, region, checkpoint, settle_seconds)
     entries = executor.reattach()
-    observed = _converge(executor, targets, zones, entries)
+    if corrections is not None:
+        executor.step("corrections", record_corrections, ledger, _told(corrections, known))
+    observed = _converge(executor, targets, zones, changes, entries)
     executor.abandon_rest()
     observed = executor.step("failures", with_failures, executor.cloud, observed)
     facts = _final_facts(executor, targets, observed)
-    held, missing = holdings_of(targets, observed), unmet_of(targets, observed, facts)
-    executor.step("result", ledger.record_result, region, issue_time, held, missing)
-    return _report(entries, held, missing, facts, executor)
+    held, missing = holdings_of(targets, observed), _unmet(targets, observed, facts, now)
+    # What is held now counts on the bill from the newest correction on; the plan's own hour is the plan's.
+    latest = max((row.issue_time for row in now), default=issue_time)
+    since = [latest] if corrections else [issue_time, max(latest, issue_time)]
+    executor.step("result", ledger.record_result, region, issue_time, held, missing, since=since)
+    return _report(entries, held, missing, facts, corrections or (), executor)
 
 
-def _converge(executor: Executor, targets: Sequence[Target], zones: Sequence[str], entries: list[Entry]) -> Observed:
+def _plan_changes(
+    targets: Sequence[Target], ledger: Ledger, issue_time: pd.Timestamp, region: str, observed: Observed, facts: list[Fact]
+) -> list[Action]:
+    before = held_at_first(ledger, region, issue_time)
+    return diff(targets, observed, facts, issue_time=issue_time, region=region, before=before)
+
+
+def _moves(targets: Sequence[Target], region: str, services: set[str], observed: Observed, facts: list[Fact]) -> list[Action]:
+    del facts  # a move that was refused is not made smaller: the next correction looks anew
+    return pool_moves(targets, observed, region=region, services=services)
+
+
+def _told(corrections: Sequence[Correction], known: Sequence[Correction]) -> list[Correction]:
+    """Those that say something: machines run beside the plan's hot ones, are missing, or ran until now."""
+    before = {(row.service, row.machine_type) for row in known}
+    return [row for row in corrections if row.resumed or row.unmet or (row.service, row.machine_type) in before]
+
+
+def _unmet(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact], corrections: Sequence[Correction]) -> list[Unmet]:
+    """What is wanted and not held; where the next minutes need more than the plan has, as much as they need."""
+    rows = {(row.service, row.resource, row.pool): row for row in unmet_of(targets, observed, facts)}
+    newest = {(row.service, row.machine_type): row for row in corrections}
+    held = _by_service(holdings_of(targets, observed))
+    for row in newest.values():
+        if row.unmet:
+            key, has = (row.service, "instances", "hot"), held.get(row.service, {}).get("hot", 0.0)
+            wanted = rows[key].wanted if key in rows else has
+            rows[key] = Unmet(*key, "instances", wanted + row.unmet, has, row.why)
+    return list(rows.values())
+
+
+def _converge(executor: Executor, targets: Sequence[Target], zones: Sequence[str], changes: Differ, entries: list[Entry]) -> Observed:
     """Act until the diff is empty or what is left cannot be done; the last observation, which confirms it."""
     hopeless: set[tuple[str, str, str, str]] = set()
     for _ in range(_MOST_ROUNDS):
         observed = executor.step("observe", observe, executor.cloud, targets, region=executor.region, zones=zones)
         facts = executor.ledger.facts(executor.region, executor.issue_time)
-        before = held_at_first(executor.ledger, executor.region, executor.issue_time)
-        wanted = diff(targets, observed, facts, issue_time=executor.issue_time, region=executor.region, before=before)
+        wanted = changes(observed, facts)
         acted = _round(executor, wanted, hopeless)
         entries += acted
         if not acted:
@@ -159,7 +212,12 @@ def _final_facts(executor: Executor, targets: Sequence[Target], observed: Observ
 
 
 def _report(
-    entries: Sequence[Entry], held: Sequence[Holding], missing: Sequence[Unmet], facts: Sequence[Fact], executor: Executor
+    entries: Sequence[Entry],
+    held: Sequence[Holding],
+    missing: Sequence[Unmet],
+    facts: Sequence[Fact],
+    corrections: Sequence[Correction],
+    executor: Executor,
 ) -> ReconcileReport:
     return ReconcileReport(
         region=executor.region,
@@ -171,11 +229,18 @@ def _report(
         held=_by_service(held),
         usd_per_hour_added=sum(entry.action.usd_per_hour for entry in entries if entry.state == "done"),
         writes=executor.writes,
+        corrections=[row.as_dict() for row in corrections],
     )
 
 
 def _dry_report(
-    targets: Sequence[Target], observed: Observed, wanted: Sequence[Action], *, issue_time: pd.Timestamp, region: str
+    targets: Sequence[Target],
+    observed: Observed,
+    wanted: Sequence[Action],
+    corrections: Sequence[Correction],
+    *,
+    issue_time: pd.Timestamp,
+    region: str,
 ) -> ReconcileReport:
     facts = [fact for t in targets if isinstance(t, BandwidthTarget) for fact in bandwidth_facts(t, observed, region=region)]
     return ReconcileReport(
@@ -188,6 +253,7 @@ def _dry_report(
         held=_by_service(holdings_of(targets, observed)),
         usd_per_hour_added=sum(action.usd_per_hour for action in wanted),
         writes=0,
+        corrections=[row.as_dict() for row in corrections],
     )
 
 

@@ -71,6 +71,7 @@ class MachineTarget:
         makes: whether what is missing is made; without it, what is there is only released.
         carries: what one machine carries of each compute resource of the service, in the order of `infra.machine_types.COMPUTE`.
         former: groups of types that the service no longer has, to be drained.
+        run_now: machines that a correction wants running for the next minutes; those above `hot` come out of standby.
     """
 
     service: str
@@ -89,6 +90,16 @@ class MachineTarget:
     makes: bool = True
     carries: tuple[float, ...] = ()
     former: tuple[str, ...] = ()
+    run_now: int = 0
+
+    @property
+    def standby(self) -> int:
+        """Machines in standby, before any is resumed for a correction."""
+        return self.suspended + self.stopped
+
+    def resumed(self, hot: int) -> int:
+        """Standby machines that run for a correction, beside `hot` reserved ones; never more than stand by."""
+        return min(max(self.run_now - hot, 0), self.standby)
 
     @property
     def group(self) -> str:

@@ -34,6 +34,7 @@ _WRITES: Final[dict[tuple[str, str], _Call]] = {
     ("group", "delete"): writes.delete_group,
     ("group", "scale"): writes.scale_group,
     ("group", "standby"): writes.set_standby,
+    ("group", "move"): writes.move_machines,
     ("group", "set-template"): writes.set_template,
     ("reservation", "create"): writes.create_reservation,
     ("reservation", "resize"): writes.resize_reservation,

@@ -19,6 +19,7 @@ __all__ = [
     "delete_reservation",
     "delete_template",
     "extend_reservation",
+    "move_machines",
     "resize_disk",
     "resize_pool",
     "resize_regional_disk",
@@ -85,6 +86,17 @@ def scale_group(_project: str, action: Action) -> Request:
 
 def set_standby(_project: str, action: Action) -> Request:
     body = {
+        "target_suspended_size": action.wanted["suspended"],
+        "target_stopped_size": action.wanted["stopped"],
+        "standby_policy": {"mode": "SCALE_OUT_POOL"},
+    }
+    return "RegionInstanceGroupManagersClient", "patch", _group_request(action, body)
+
+
+def move_machines(_project: str, action: Action) -> Request:
+    """Running and standby sizes in one call: machines that the one wants more and the other fewer of are resumed, and none is made in between."""
+    body = {
+        "target_size": action.wanted["running"],
         "target_suspended_size": action.wanted["suspended"],
         "target_stopped_size": action.wanted["stopped"],
         "standby_policy": {"mode": "SCALE_OUT_POOL"},
