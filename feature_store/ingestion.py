@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -62,7 +64,7 @@ def ingest_metrics(
     settings: Settings,
     lake: Lake,
     base: Path,
-    work: Path,
+    work: Path | None,
     *,
     source: str,
     start: pd.Timestamp,
@@ -79,7 +81,8 @@ def ingest_metrics(
 
     Args:
         base: folder of capacity.yaml.
-        work: folder for the validation results that `write_data_docs` reads.
+        work: folder for the validation results that `write_data_docs` reads; None is a quick look, which keeps neither results nor what it
+            refuses: whoever reads the whole hour does.
         source: name of one of `settings.metrics`.
         start, end: half-open window, UTC.
         issue_time: when the source is read; rows after it are refused.
@@ -94,14 +97,16 @@ def ingest_metrics(
     window = _window(settings, source, start, end, issue_time)
     raw, wanted = _read(window, base, credentials)
     rows = judge_rows(wanted, window)
-    quarantined = store_refused(lake, rows.refused, source=source, start=window.start, end=window.end, issue_time=window.issue_time)
+    quarantined = len(rows.refused)
+    if work is not None:
+        quarantined = store_refused(lake, rows.refused, source=source, start=window.start, end=window.end, issue_time=window.issue_time)
     measured = _measured(rows.good, window)
     remarks = list(raw.attrs.get("remarks", []))
     if measured.empty:
-        save_results(work, window, rows.results)
+        _save(work, window, rows.results)
         remarks.append(_why_nothing_is_good(window, rows, read=len(raw), wanted=len(wanted)))
     series = judge_series(measured, _before(lake, window, source), window)
-    save_results(work, window, rows.results + series.results)
+    _save(work, window, rows.results + series.results)
     report = IngestReport(
         source=source,
         window_start=window.start.isoformat(),
@@ -118,6 +123,11 @@ def ingest_metrics(
     )
     _tell(window, report)
     return report
+
+
+def _save(work: Path | None, window: Window, results: Sequence[dict[str, Any]]) -> None:
+    if work is not None:
+        save_results(work, window, results)
 
 
 def _read(window: Window, base: Path, credentials: Credentials | None) -> tuple[pd.DataFrame, pd.DataFrame]:

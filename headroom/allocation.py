@@ -27,6 +27,8 @@ __all__ = ["MadePlan", "make_plan", "newest_plan_acted_upon", "open_cloud", "rec
 _LOG: Final = logging.getLogger(__name__)
 # A forecast this old still says more than none: when scoring fails, allocation goes on with the last good one.
 _LAST_GOOD: Final = pd.Timedelta("24h")
+# A correction of the same region is over in seconds; another run of the same plan takes as long as the cloud does.
+_LONGEST_WAIT_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True)
@@ -138,18 +140,23 @@ def reconcile_region(
     """
     from infra.ledger import Ledger
     from infra.reconciler import reconcile
+    from infra.region_lock import region_lock
 
     settings, ledger = opened.settings, Ledger.open(opened.home.database_url)
     plan = opened.lake.read("plans", start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": region})
     if plan.empty:
         raise BadInputError(f"no plan of {issue_time.isoformat()} for {region}: run headroom plan --as-of {issue_time.isoformat()} first")
-    newest = ledger.newest_issue_time()
-    if not dry_run and newest is not None and newest > issue_time:
-        raise BadInputError(
-            f"the plan of {issue_time.isoformat()} is older than the one of {newest.isoformat()} that was acted upon; "
-            "going back would release capacity that is needed. Use --dry-run, or plan for a later time"
-        )
-    return reconcile(settings, ledger, cloud or open_cloud(opened), plan, issue_time=issue_time, region=region, dry_run=dry_run)
+    opened_cloud = cloud or open_cloud(opened)
+    if dry_run:
+        return reconcile(settings, ledger, opened_cloud, plan, issue_time=issue_time, region=region, dry_run=True)
+    with region_lock(ledger.engine, region, seconds=_LONGEST_WAIT_SECONDS):
+        newest = ledger.newest_issue_time()
+        if newest is not None and newest > issue_time:
+            raise BadInputError(
+                f"the plan of {issue_time.isoformat()} is older than the one of {newest.isoformat()} that was acted upon; "
+                "going back would release capacity that is needed. Use --dry-run, or plan for a later time"
+            )
+        return reconcile(settings, ledger, opened_cloud, plan, issue_time=issue_time, region=region)
 
 
 def open_cloud(opened: Runtime) -> Cloud:

@@ -1,4 +1,4 @@
-"""Commands of the loop: ingest, train, promote, score, plan, apply, learn, report. Each calls what its DAG calls."""
+"""Commands of the loop: ingest, train, promote, score, plan, apply, correct, learn, report. Each calls what its DAG calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Policy = Annotated[str | None, typer.Option(help="Policy by name. Default: the o
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
-    for command in (ingest, train, promote, score, plan, apply, learn, report):
+    for command in (ingest, train, promote, score, plan, apply, correct, learn, report):
         app.command()(command)
 
 
@@ -168,6 +168,41 @@ def apply(
         _show(console, done)
 
 
+def correct(
+    as_of: AsOf = None,
+    region: Regions = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would move; read no source and change nothing.")] = False,
+) -> None:
+    """Let standby machines run that the next minutes need, and stand by again those that they do not, within the plan acted upon.
+
+    Example: headroom correct --as-of 2026-07-08T09:35Z --dry-run
+    """
+    from headroom.correction import CORRECTION_STEP, UNSET, correct_region, decide, ingest_last_minutes
+    from headroom.errors import BadInputError, UnavailableError
+    from headroom.runtime import Runtime
+
+    console, opened, issue = open_console(), Runtime.open(), _issue(as_of, CORRECTION_STEP)
+    if opened.settings.policy.correction is None:
+        raise BadInputError(UNSET)
+    for source in () if dry_run else opened.settings.metrics:
+        try:
+            ingest_last_minutes(opened, source=source.name, issue_time=issue)
+        except (BadInputError, UnavailableError) as error:  # its services are left out by name, the others are corrected
+            console.print(f"{source.name}: {error}", style="yellow", highlight=False)
+    with console.status("forecasting the next minutes"):
+        decided = decide(opened, issue_time=issue, regions=region)
+    for name, why in decided.left_out.items():
+        console.print(f"not corrected: {name}: {why}", style="yellow", highlight=False)
+    for row in decided.rows:
+        console.print(f"{row.region}/{row.service}: {row.why}", highlight=False)
+    for name in decided.regions:
+        done = correct_region(opened, decided.of(name), dry_run=dry_run)
+        lines = [f"{action['state']}: {action['description']}" for action in done.actions] or ["nothing moves"]
+        lines += [f"unmet: {row['service']} has {row['held']:g} of {row['wanted']:g} {row['unit']} {row['pool']}" for row in done.unmet]
+        for line in lines:
+            console.print(f"{name}: {line}", highlight=False)
+
+
 def learn(as_of: AsOf = None) -> None:
     """Judge past forecasts and plans by what was really used; update calibration; look for drift and anomalies; reward the tuner."""
     from headroom.runtime import Runtime
@@ -193,10 +228,10 @@ def report(as_of: Annotated[str | None, typer.Option("--as-of", help="Issue time
     print_summary(summarise(opened.settings, opened.home, opened.lake, issue_time=issue), open_console())
 
 
-def _issue(as_of: str | None) -> pd.Timestamp:
+def _issue(as_of: str | None, step: str = "h") -> pd.Timestamp:
     from headroom.issue_time import as_utc
 
-    return as_utc(as_of or datetime.now().astimezone(), "--as-of").floor("h")
+    return as_utc(as_of or datetime.now().astimezone(), "--as-of").floor(step)
 
 
 def _show(console: Console, done: object) -> None:

@@ -13,7 +13,7 @@ from headroom.settings import Settings
 from headroom.vocabulary import UNITS
 from infra.capacity_need import INSTANCES, demand_at
 from infra.corrections import Correction
-from infra.machine_types import COMPUTE
+from infra.machine_types import COMPUTE, demand_per_instance
 from infra.targets import MachineTarget, Target
 
 __all__ = ["decide_corrections"]
@@ -63,7 +63,7 @@ def decide_corrections(
     lines = lines[[key in demand.index for key in lines[_LINE].itertuples(index=False, name=None)]].reset_index(drop=True)
     if lines.empty:
         return []
-    lines = _needed(lines, demand)
+    lines = _needed(settings, lines, demand)
     lines["kept"] = _kept(settings, lines, earlier, issue_time)
     wanted = (lines[["needed", "kept"]].max(axis=1) - lines["hot"]).clip(lower=0)
     lines["asked"] = np.minimum(wanted, lines["warm"])
@@ -79,8 +79,8 @@ def _lines(plans: pd.DataFrame, targets: Mapping[str, Sequence[Target]]) -> pd.D
         for target in held
         if isinstance(target, MachineTarget) and (target.hot or target.standby or not target.further)
     ]
-    rows = [(region, t.service, t.machine_type, t.hot, t.standby, t.rank, t.hot_usd, t.warm_usd, t.carries) for region, t in machines]
-    lines = pd.DataFrame(rows, columns=[*_KEY, "hot", "warm", "rank", "hot_usd", "warm_usd", "carries"])
+    rows = [(region, t.service, t.machine_type, t.hot, t.standby, t.rank, t.hot_usd, t.warm_usd) for region, t in machines]
+    lines = pd.DataFrame(rows, columns=[*_KEY, "hot", "warm", "rank", "hot_usd", "warm_usd"])
     own = plans.loc[plans["resource"] == INSTANCES, [*_LINE, "issue_time", "policy"]].drop_duplicates(_LINE)
     return lines.merge(own, on=_LINE, how="inner", validate="many_to_one")
 
@@ -103,10 +103,10 @@ def _demand(settings: Settings, forecast: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def _needed(lines: pd.DataFrame, demand: pd.DataFrame) -> pd.DataFrame:
+def _needed(settings: Settings, lines: pd.DataFrame, demand: pd.DataFrame) -> pd.DataFrame:
     """Column `needed`, `demand` and `unit` of the resource that binds: per target what remains of the demand when the others' machines serve first."""
     asked = demand.loc[pd.MultiIndex.from_frame(lines[_LINE])].to_numpy(dtype=float)
-    carried = np.array(lines["carries"].tolist(), dtype=float)
+    carried = np.array([_carried(settings, *key) for key in lines[_KEY[1:]].itertuples(index=False, name=None)])
     service = lines.groupby(_LINE, sort=False).ngroup().to_numpy()
     place = lines.groupby(_LINE, sort=False).cumcount().to_numpy()
     last = place == lines.groupby(_LINE, sort=False)["hot"].transform("size").to_numpy() - 1
@@ -127,6 +127,12 @@ def _needed(lines: pd.DataFrame, demand: pd.DataFrame) -> pd.DataFrame:
     names = np.array(COMPUTE)[binding]
     units = np.array([UNITS[name] for name in names])
     return lines.assign(needed=needed.astype(int), demand=asked[np.arange(len(lines)), binding], unit=units)
+
+
+def _carried(settings: Settings, service: str, machine_type: str) -> list[float]:
+    """What one machine carries of every compute resource that the service asks for; 0 of the others."""
+    asked = settings.services[service]
+    return [demand_per_instance(asked.capacity, resource, machine_type) if resource in asked.demand else 0.0 for resource in COMPUTE]
 
 
 def _kept(settings: Settings, lines: pd.DataFrame, earlier: Sequence[Correction], issue_time: pd.Timestamp) -> npt.NDArray[np.int64]:

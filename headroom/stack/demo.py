@@ -17,7 +17,16 @@ from headroom.stack.progress import Stages
 
 __all__ = ["DEMO", "DemoClock", "run_demo"]
 
-_DAGS: Final = ("ingest_metrics", "ingest_events", "train_models", "score_forecasts", "allocate_capacity", "learn_from_usage", "replay")
+_DAGS: Final = (
+    "ingest_metrics",
+    "ingest_events",
+    "train_models",
+    "score_forecasts",
+    "allocate_capacity",
+    "correct_capacity",
+    "learn_from_usage",
+    "replay",
+)
 _TIMEOUT: Final = 600.0
 
 

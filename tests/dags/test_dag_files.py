@@ -142,7 +142,7 @@ def test_only_reconcile_may_write_to_the_cloud_and_it_goes_through_the_pool(desc
     pooled = {
         (dag_id, task_id) for dag_id, dag in described.items() for task_id, task in dag["tasks"].items() if task["pool"] == "cloud_writes"
     }
-    assert pooled == {("allocate_capacity", "reconcile")}
+    assert pooled == {("allocate_capacity", "reconcile"), ("correct_capacity", "reconcile")}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
