@@ -146,14 +146,17 @@ def _told(corrections: Sequence[Correction], known: Sequence[Correction]) -> lis
 
 def _unmet(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact], corrections: Sequence[Correction]) -> list[Unmet]:
     """What is wanted and not held; where the next minutes need more than the plan has, as much as they need."""
-    rows = {(row.service, row.resource, row.pool): row for row in unmet_of(targets, observed, facts)}
-    newest = {(row.service, row.machine_type): row for row in corrections}
-    held = _by_service(holdings_of(targets, observed))
-    for row in newest.values():
+    rows = {(row.service, row.resource, row.pool, row.machine_type): row for row in unmet_of(targets, observed, facts)}
+    held: dict[tuple[str, str, str, str], float] = {}
+    for there in holdings_of(targets, observed):
+        place = (there.service, there.resource, there.pool, there.machine_type)
+        held[place] = held.get(place, 0.0) + there.amount
+    for row in {(row.service, row.machine_type): row for row in corrections}.values():
         if row.unmet:
-            key, has = (row.service, "instances", "hot"), held.get(row.service, {}).get("hot", 0.0)
+            key = (row.service, "instances", "hot", row.machine_type)
+            has = held.get(key, 0.0)
             wanted = rows[key].wanted if key in rows else has
-            rows[key] = Unmet(*key, "instances", wanted + row.unmet, has, row.why)
+            rows[key] = Unmet(row.service, "instances", "hot", "instances", wanted + row.unmet, has, row.why, row.machine_type)
     return list(rows.values())
 
 

@@ -10,12 +10,13 @@ from cloud_world import World
 from plan_rows import ISSUE, REGION, ZONES, plan_of
 
 from headroom.errors import HeadroomError, UnavailableError
+from infra.corrections import Correction
 from infra.drift import find_drift
 from infra.local_cloud import Timing
 from infra.orphans import find_orphans
 
 MACHINES = {"edge": "headroom-edge-n2-standard-8", "batch": "headroom-batch-n2-standard-4"}
-WEIGHTS = {"reconcile": 8, "fault": 8, "allocate": 3, "wait": 3, "scarcity": 2, "by_hand": 1, "dry_run": 1, "skew": 1}
+WEIGHTS = {"reconcile": 8, "fault": 8, "correct": 4, "allocate": 3, "wait": 3, "scarcity": 2, "by_hand": 1, "dry_run": 1, "skew": 1}
 PATHS = ("", "/reservations", "/instanceGroupManagers", "/instanceTemplates", "/disks", "/interconnectAttachments", "/operations", "/wait")
 FAULTS: tuple[dict[str, Any], ...] = (
     {"fault": "stockout"},
@@ -68,6 +69,31 @@ class Walk:
 
     def reconcile(self) -> None:
         """One attempt, which may crash anywhere; whatever becomes of it, nothing is reserved twice."""
+        self.attempt("finished")
+
+    def correct(self) -> None:
+        """Some of the plan's standby machines of edge shall run, or all of it stand by again; reservations do not grow by it."""
+        hot, warm = self.wants["edge"]["instances"]
+        resumed, moment = self.rng.randrange(warm + 1), self.issue + self.rng.randrange(1, 12) * pd.Timedelta("5min")
+        row = Correction(
+            region=REGION,
+            service="edge",
+            machine_type="n2-standard-8",
+            issue_time=moment,
+            plan_time=self.issue,
+            until=moment + pd.Timedelta("15min"),
+            needed=hot + resumed,
+            hot=hot + resumed,
+            warm=warm - resumed,
+            resumed=resumed,
+            why="the walk wants it",
+        )
+        settled, before = not self.here.ledger.unfinished(REGION), self.reserved()
+        self.attempt("corrected", corrections=[row])
+        if settled:
+            assert all(count <= before[name] for name, count in self.reserved().items())
+
+    def attempt(self, done: str, **options: Any) -> None:
         crash_at = self.rng.randrange(1, LONGEST_CRASH) if self.rng.random() < 0.4 else 0
         steps = 0
 
@@ -78,8 +104,9 @@ class Walk:
                 raise CrashError
 
         try:
-            self.here.reconcile(plan_of(self.wants, issue=self.issue), issue_time=self.issue, settle_seconds=0, checkpoint=checkpoint)
-            self.ran["finished"] += 1
+            plan = plan_of(self.wants, issue=self.issue)
+            self.here.reconcile(plan, issue_time=self.issue, settle_seconds=0, checkpoint=checkpoint, **options)
+            self.ran[done] += 1
         except CrashError:
             self.ran["crashed"] += 1
         except UnavailableError:

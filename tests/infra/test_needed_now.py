@@ -128,3 +128,23 @@ def test_nothing_is_made_and_nothing_planned_hot_is_given_up(hot: int, warm: int
     assert hot <= row.hot <= hot + warm
     assert row.hot * EDGE >= demand - 1e-6 or row.warm == 0
     assert row.resumed == 0 or (row.hot - 1) * EDGE < demand
+
+
+def test_of_several_machine_types_all_that_is_hot_counts_before_any_standby_resumes() -> None:
+    text = yaml.safe_load(settings_text())
+    text["policy"]["correction"] = {"minutes": 15}
+    text["services"]["edge"]["capacity"]["also"] = ["n2-standard-4"]
+    settings = parse_settings(yaml.safe_dump(text))
+    first = plan_of({"edge": {"instances": (2, 2)}})
+    plan = pd.concat([first, plan_of({"edge": {"instances": (4, 3)}}).assign(machine_type="n2-standard-4")], ignore_index=True)
+    targets = {REGION: desired_state(settings, plan, issue_time=ISSUE, region=REGION)}
+
+    def run(machines: float) -> tuple[list[int], int]:
+        rows = decide_corrections(settings, plan, targets, forecast({"edge": machines * EDGE}), issue_time=NOW)
+        assert [row.machine_type for row in rows] == ["n2-standard-8", "n2-standard-4"]
+        return [row.hot for row in rows], sum(row.unmet for row in rows)
+
+    assert run(4.0) == ([2, 4], 0)  # two large ones and four of half their size
+    assert run(5.5) == ([4, 4], 0)
+    assert run(7.0) == ([4, 6], 0)
+    assert run(8.0) == ([4, 7], 1)

@@ -28,4 +28,4 @@ def test_a_short_walk_through_faults_ends_with_what_was_planned(tmp_path: Path, 
 def test_a_longer_walk_ends_with_what_was_planned(tmp_path: Path) -> None:
     """Ten thousand steps: python -m tests.benchmarks.faults."""
     done = walk(tmp_path, seed=20260708, steps=300)
-    assert min(done.ran[name] for name in ("crashed", "finished", "unavailable", "dry_run", "by_hand")) > 0
+    assert min(done.ran[name] for name in ("crashed", "finished", "corrected", "unavailable", "dry_run", "by_hand")) > 0
