@@ -189,4 +189,9 @@ def _adopt(rows: list[Drift], cloud: Cloud, service: str, hours: float, why: str
         mine = [row for row in rows if row.region == region]
         made = adopt(ledger, mine, held, service=service, now=pd.Timestamp.now(tz="UTC"), lasts=pd.Timedelta(hours=hours), why=why)
         for kept in made:
-            console.print(f"{region}: {kept.what} {kept.amount:g} is kept until {kept.until:%Y-%m-%d %H:%M} UTC", highlight=False)
+            of = (
+                f" {kept.machine_type}"
+                if kept.service and kept.machine_type in opened.settings.services[kept.service].capacity.also
+                else ""
+            )
+            console.print(f"{region}: {kept.what} {kept.amount:g}{of} is kept until {kept.until:%Y-%m-%d %H:%M} UTC", highlight=False)
