@@ -30,7 +30,8 @@ class Coverage:
     """The program's demand in the units that bind.
 
     A place with one machine option needs machines, whatever the resource that binds, so its bands are counted in machines of that option
-    (`size` 1 in resource 0, nothing in the others). Other places keep their resources.
+    (`size` 1 in resource 0, nothing in the others). Other places keep their resources, each counted in what the largest option serves of it:
+    the program is the same whatever units demand is in.
 
     Attributes:
         need: (D, T, K, R) width of each band.
@@ -74,6 +75,11 @@ def coverage_of(problem: Problem) -> Coverage:
     need[single, :, :, 0] = machines[single]
     size[alone] = 0.0
     size[alone, 0] = 1.0
+    largest = np.zeros((places, size.shape[1]))
+    np.maximum.at(largest, problem.option_place, size)
+    largest[largest == 0] = 1.0
+    need /= largest[:, None, None, :]
+    size /= largest[problem.option_place]
     wide = need > 0
     below = np.where(wide, np.cumsum(need, axis=2) - need, -1.0)
     inverse = np.divide(1.0, need, out=np.ones_like(need), where=wide)
