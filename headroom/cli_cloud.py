@@ -189,9 +189,6 @@ def _adopt(rows: list[Drift], cloud: Cloud, service: str, hours: float, why: str
         mine = [row for row in rows if row.region == region]
         made = adopt(ledger, mine, held, service=service, now=pd.Timestamp.now(tz="UTC"), lasts=pd.Timedelta(hours=hours), why=why)
         for kept in made:
-            of = (
-                f" {kept.machine_type}"
-                if kept.service and kept.machine_type in opened.settings.services[kept.service].capacity.also
-                else ""
-            )
+            asked = opened.settings.services.get(kept.service)
+            of = f" {kept.machine_type}" if asked is not None and kept.machine_type in asked.capacity.also else ""
             console.print(f"{region}: {kept.what} {kept.amount:g}{of} is kept until {kept.until:%Y-%m-%d %H:%M} UTC", highlight=False)
