@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from infra.program.coverage import Coverage, machines_for
+from infra.program.coverage import Coverage
 from infra.program.layout import Layout
 from infra.program.problem import FloatArray, IntArray, Problem
 
-__all__ = ["Program", "band_scale", "build_program", "day_of_block"]
+__all__ = ["Program", "build_program", "day_of_block"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Program:
 
 def build_program(problem: Problem, coverage: Coverage, layout: Layout) -> Program:
     """The program of a problem, by whole arrays (no loop over rows)."""
-    scale = band_scale(problem, coverage)
+    scale = _band_scale(coverage)
     entries = _Entries()
     _capacity_rows(entries, problem, coverage, layout, scale)
     _movement_rows(entries, problem, layout)
@@ -48,14 +48,12 @@ def build_program(problem: Problem, coverage: Coverage, layout: Layout) -> Progr
     )
 
 
-def band_scale(problem: Problem, coverage: Coverage) -> FloatArray:
+def _band_scale(coverage: Coverage) -> FloatArray:
     """(D, T, K) the cover column of a band counts machines of the place's largest option: 0 to this; 1 where the band needs nothing.
 
     A place with one option so has a matrix of ones: when its demand changes, only bounds and costs change.
     """
-    largest = np.zeros((len(problem.places), coverage.size.shape[1]))
-    np.maximum.at(largest, problem.option_place, coverage.size)
-    machines = machines_for(coverage.need, largest)
+    machines = coverage.need.max(axis=3)
     return np.where(machines > 0, machines, 1.0)
 
 
