@@ -13,7 +13,7 @@ from infra.diff_machines import machine_actions, stale_reservations
 from infra.ledger import Fact
 from infra.observed import Observed
 from infra.refusals import is_limit
-from infra.stand_ins import with_stand_ins
+from infra.stand_ins import relieved, with_stand_ins
 from infra.targets import BandwidthTarget, MachineTarget, StorageTarget, Target
 
 __all__ = ["diff"]
@@ -42,7 +42,7 @@ def diff(
         before: `(reservation, zone)` -> machines at the beginning of the issue time, where it has changed since.
     """
     refused = {(fact.name, fact.resource, fact.zone): fact for fact in facts if is_limit(fact.code)}
-    planned = [target for target in targets if isinstance(target, MachineTarget)]
+    planned = relieved([target for target in targets if isinstance(target, MachineTarget)], observed)
     machines = with_stand_ins(planned, observed, refused, before=before or {})
     phased = []
     searching = False

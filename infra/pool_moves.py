@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from infra.actions import Action
 from infra.cloud import GroupState
 from infra.observed import Observed
+from infra.stand_ins import relieved
 from infra.targets import MachineTarget, Target
 
 __all__ = ["pool_moves"]
@@ -22,7 +23,7 @@ def pool_moves(targets: Sequence[Target], observed: Observed, *, region: str, se
     Args:
         services: those that were corrected; what others hold stays as it is.
     """
-    machines = [target for target in targets if isinstance(target, MachineTarget) and target.service in services]
+    machines = relieved([target for target in targets if isinstance(target, MachineTarget) and target.service in services], observed)
     found = [action for target in machines if (action := _move(target, observed, region)) is not None]
     return sorted(found, key=lambda action: action.wanted["running"] > action.observed["running"])
 

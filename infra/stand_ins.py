@@ -18,7 +18,7 @@ from infra.placement import place
 from infra.refusals import is_stockout
 from infra.targets import MachineTarget
 
-__all__ = ["stood_in_for", "with_stand_ins"]
+__all__ = ["relieved", "stood_in_for", "with_stand_ins"]
 
 _NOISE = 1e-9
 
@@ -54,6 +54,19 @@ def stood_in_for(targets: Sequence[MachineTarget], observed: Observed) -> dict[t
                 missing = max(target.hot - types.held(target), 0)
                 found[service, target.machine_type] = missing - math.ceil(types.kept_for(target, missing) - _NOISE)
     return found
+
+
+def relieved(targets: Sequence[MachineTarget], observed: Observed) -> list[MachineTarget]:
+    """The targets; where machines of other types carry what is missing, fewer need to come out of standby for a correction."""
+    if not any(target.run_now for target in targets):
+        return list(targets)
+    stood_in = stood_in_for(targets, observed)
+    return [
+        replace(target, run_now=max(target.run_now - stood_in.get((target.service, target.machine_type), 0), 0))
+        if target.run_now
+        else target
+        for target in targets
+    ]
 
 
 @dataclass

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from cloud_world import World, world
-from plan_rows import ISSUE, PROJECT, REGION, ZONES, plan_of, settings
+from plan_rows import ISSUE, PROJECT, REGION, ZONES, plan_of, settings, settings_text
 
+from headroom.settings import parse_settings
 from infra.bill import held_hours
 from infra.cloud import Cloud
 from infra.corrections import Correction, corrections_in_force
@@ -181,6 +182,24 @@ def test_the_memory_of_stockouts_still_counts_the_plan_as_finished(tmp_path: Pat
         correct(here, correction(4))
         known = scarcity(here.ledger.refusals(REGION, start=ISSUE, end=NEXT), issue_time=NEXT)
     assert set(known) == {(ZONES[0], "n2-standard-8")}
+
+
+def test_what_machines_of_another_type_stand_in_for_does_not_come_out_of_standby_too(tmp_path: Path) -> None:
+    """Two of three machines are to be had, two of half their size stand in for the third; a fourth that is needed comes out of standby."""
+    text = settings_text().replace("machine_type: n2-standard-8,", "machine_type: n2-standard-8, also: [n2-standard-4],")
+    plan = plan_of({"edge": {"instances": (3, 2)}})
+    with world(tmp_path, stock={zone: {"n2-standard-8": 1} for zone in ZONES}, chosen=parse_settings(text)) as here:
+        here.reconcile(plan)
+        for zone in ZONES:
+            here.admin("stock", zone=zone, sku="n2-standard-8", limit=None)
+        wait(here)
+        assert correct(here, correction(3), plan=plan).writes == 0
+        assert here.reconcile(plan).writes == 0
+        correct(here, correction(4, at=ISSUE + 2 * FIVE), plan=plan)
+        group = here.cloud.group(REGION, "headroom-edge")
+        assert group is not None
+        assert (group.running, group.suspended) == (3, 1)
+        assert here.reconcile(plan).writes == 0
 
 
 @pytest.mark.slow
