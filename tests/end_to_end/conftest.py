@@ -33,7 +33,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         prepare_state(home, environment)
         group.start(servers(home, addresses, opened.settings.cloud.project), environment)
         api = AirflowApi(addresses.url("airflow"), home.root / "airflow")
-        api.wait(lambda: Run("dags", "parsed", "success") if len(api.dag_ids()) >= 7 else None, 60, "parsing")
+        api.wait(lambda: Run("dags", "parsed", "success") if len(api.dag_ids()) >= 8 else None, 60, "parsing")
         assert api.import_errors() == []
         api.ensure_pool("cloud_writes", 2, "Cloud writes")
         for dag_id in api.dag_ids():
