@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from headroom.spent import Spent
@@ -88,7 +89,7 @@ def _add_service(table: Table, service: ServiceSummary) -> None:
         service.region,
         service.service,
         "\n".join(demand_words(d) for d in service.demands),
-        f"{service.confidence:.2f} [{style}]{service.tier}[/]",
+        Text(f"{service.confidence:.2f} ").append(service.tier, style),
         "\n".join(_pool_words(p, p.hot) for p in service.pools),
         "\n".join(_pool_words(p, p.warm, standby=True) for p in service.pools),
         "\n".join(amount(p.cold) for p in service.pools),

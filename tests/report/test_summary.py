@@ -1,13 +1,12 @@
 """The summary: every figure is the one in the table it comes from."""
 
 import dataclasses
-import io
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
+from headroom.console import open_console
 from headroom.errors import BadInputError
 from headroom.home import Home
 from headroom.lake import Lake
@@ -81,12 +80,12 @@ def test_champion_and_data(summary: Summary) -> None:
     assert summary.data.last < ISSUE
 
 
-def test_it_prints_what_was_asked_for(state: State, summary: Summary) -> None:
-    out = io.StringIO()
-    print_summary(summary, Console(file=out, width=160))
-    text = out.getvalue()
+def test_it_prints_what_was_asked_for(state: State, summary: Summary, capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(summary, open_console())
+    text = capsys.readouterr().out
     for service in summary.services:
         assert service.service in text
+        assert f"{service.confidence:.2f} {service.tier} " in text
     for words in (
         "0.742 x the pinball loss of the best naive",
         "7 quarantined",
