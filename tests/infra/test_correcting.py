@@ -152,8 +152,9 @@ def test_a_correction_of_an_older_plan_or_moment_undoes_nothing(here: World) -> 
     ledger.engine.dispose()
 
 
-def test_one_writer_holds_a_region_and_a_killed_one_lets_go(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/ledger.db"
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_one_writer_holds_a_region_and_a_killed_one_lets_go(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     context = multiprocessing.get_context("forkserver")
     ready = context.Event()
     holder = context.Process(target=_hold, args=(url, ready))
@@ -171,6 +172,7 @@ def test_one_writer_holds_a_region_and_a_killed_one_lets_go(tmp_path: Path) -> N
     holder.join()
     with region_lock(engine, REGION, seconds=5.0):
         pass
+    engine.dispose()
 
 
 def _hold(url: str, ready: "multiprocessing.synchronize.Event") -> None:  # type: ignore[name-defined]
