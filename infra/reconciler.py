@@ -179,7 +179,8 @@ def _converge(executor: Executor, targets: Sequence[Target], zones: Sequence[str
 def _round(executor: Executor, wanted: Sequence[Action], hopeless: set[tuple[str, str, str, str]]) -> list[Entry]:
     """One pass over the diff. After a failure, or a race lost to somebody else, the rest of that service waits for the next look.
 
-    Only releases do not wait: what cannot be made must not keep what is not needed. After a refused reservation everything waits: what follows is less critical and must not take what a smaller try may get.
+    Its releases do not wait: what cannot be made must not keep what is not needed. A refused reservation ends the pass: what follows it in the
+    diff is less critical and must not take what a smaller try may get.
     """
     entries: list[Entry] = []
     waiting: set[str] = set()
