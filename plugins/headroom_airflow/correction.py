@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.sdk import BaseOperator, get_current_context
+from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from headroom_airflow.cloud_operator import CloudOperator
 from headroom_airflow.conduct import current_run_type, run_issue_time
-from headroom_airflow.hook import HeadroomCloudHook
-from headroom_airflow.reconcile_operator import CLOUD_POOL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +87,7 @@ def orders_for(opened: Runtime, asked: Asked) -> list[dict[str, Any]]:
     return [{"region": name, "dry_run": bool(asked.why_dry), "rows": own} for name, own in rows.items()]
 
 
-class CorrectOperator(BaseOperator):
+class CorrectOperator(CloudOperator):
     """Lets run in a region what was decided; clearing the task is always safe, for what is newer counts.
 
     Returns:
@@ -96,25 +95,15 @@ class CorrectOperator(BaseOperator):
 
     Args:
         order: one of `orders_for`.
-        cloud_conn_id: Airflow connection; None takes the one that `capacity.yaml` names.
     """
 
-    template_fields: Sequence[str] = ("order", "cloud_conn_id")
-    ui_color = "#d7e8d4"
+    template_fields: Sequence[str] = ("order", *CloudOperator.template_fields)
 
-    def __init__(self, *, order: dict[str, Any], cloud_conn_id: str | None = None, pool: str = CLOUD_POOL, **kwargs: Any) -> None:
-        super().__init__(pool=pool, **kwargs)
+    def __init__(self, *, order: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.order = order
-        self.cloud_conn_id = cloud_conn_id
-
-    @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """As for every operator; a mapped task does not see the constructor's own default of `pool`, so it is set here."""
-        return super().partial(**{"pool": CLOUD_POOL, **kwargs})
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
-        from dataclasses import asdict
-
         from headroom.correction import correct_region
         from headroom.errors import OvertakenError
         from headroom.runtime import Runtime
@@ -122,13 +111,7 @@ class CorrectOperator(BaseOperator):
 
         opened = Runtime.open()
         rows = [Correction.read(row) for row in self.order["rows"]]
-        cloud = HeadroomCloudHook(self.cloud_conn_id).cloud(opened)
         try:
-            report = correct_region(opened, rows, dry_run=self.order["dry_run"], cloud=cloud)
+            return self.told(correct_region(opened, rows, dry_run=self.order["dry_run"], cloud=self.cloud(opened)))
         except OvertakenError as error:
             raise AirflowSkipException(str(error)) from error
-        for action in report.actions:
-            self.log.info("%s: %s", action["state"], action["description"])
-        for fact in report.facts:
-            self.log.warning("%s %s: %s", fact["zone"] or fact["region"], fact["code"], fact["message"])
-        return asdict(report)

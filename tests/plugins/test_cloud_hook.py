@@ -17,8 +17,9 @@ from plan_rows import ISSUE, PROJECT, REGION, ZONES, plan_of, settings_text
 
 from headroom.errors import SettingsError
 from headroom.lake import Lake
+from headroom_airflow.cloud_operator import CLOUD_POOL
 from headroom_airflow.hook import HeadroomCloudHook
-from headroom_airflow.reconcile_operator import CLOUD_POOL, ReconcileOperator
+from headroom_airflow.reconcile_operator import ReconcileOperator
 
 
 @pytest.fixture
