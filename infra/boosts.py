@@ -52,7 +52,7 @@ def grant_boost(settings: Settings, ledger: Ledger, wanted: Boost) -> Boost:
     if wanted in (known := boosts_known(ledger)):
         return wanted
     budget = settings.policy.boost_hours_per_week
-    used = _most_hours([*known, wanted])
+    used = _hours_beside(known, wanted.start) + (wanted.end - wanted.start) / _HOUR
     if used > budget:
         raise BadInputError(
             f"boost of {wanted.service}: {used:g} hours of boosts within seven days, above policy.boost_hours_per_week {budget:g}; "
@@ -77,15 +77,12 @@ def boosts_of(ledger: Ledger, issue_time: pd.Timestamp) -> list[Boost]:
 
 def hours_left(settings: Settings, known: Sequence[Boost], start: pd.Timestamp) -> float:
     """The longest boost that may begin at `start`, beside those that are known."""
+    return max(settings.policy.boost_hours_per_week - _hours_beside(known, start), 0.0)
+
+
+def _hours_beside(known: Sequence[Boost], start: pd.Timestamp) -> float:
+    """The most hours of boosts, of all services together, that begin within any seven days which `start` lies in."""
     windows = [start, *(boost.start for boost in known if boost.start <= start < boost.start + _WEEK)]
-    return max(settings.policy.boost_hours_per_week - max(_hours_from(known, first) for first in windows), 0.0)
-
-
-def _most_hours(known: Sequence[Boost]) -> float:
-    """The most hours of boosts, of all services together, that begin within any seven days."""
-    return max((_hours_from(known, boost.start) for boost in known), default=0.0)
-
-
-def _hours_from(known: Sequence[Boost], first: pd.Timestamp) -> float:
-    """Hours of the boosts that begin within seven days from `first` on."""
-    return float(sum((boost.end - boost.start) / _HOUR for boost in known if first <= boost.start < first + _WEEK))
+    return max(
+        float(sum((boost.end - boost.start) / _HOUR for boost in known if first <= boost.start < first + _WEEK)) for first in windows
+    )

@@ -54,6 +54,14 @@ def test_the_budget_of_boosts_is_limited_within_any_seven_days(ledger: Ledger) -
     grant_boost(limited, ledger, Boost("tenants", ISSUE + 7 * 24 * HOUR, ISSUE + (7 * 24 + 3) * HOUR, "a week later"))
 
 
+def test_a_budget_that_was_lowered_counts_for_the_weeks_from_now_on(ledger: Ledger) -> None:
+    grant_boost(settings("{boost_hours_per_week: 20}"), ledger, Boost("edge", ISSUE, ISSUE + 20 * HOUR, "slow"))
+    lowered, later = settings("{boost_hours_per_week: 5}"), ISSUE + 14 * 24 * HOUR
+    with pytest.raises(BadInputError, match="0 are left"):
+        grant_boost(lowered, ledger, Boost("edge", ISSUE + 24 * HOUR, ISSUE + 25 * HOUR, "slow"))
+    assert grant_boost(lowered, ledger, Boost("edge", later, later + 3 * HOUR, "slow")) in boosts_known(ledger)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
