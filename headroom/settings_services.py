@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -36,6 +36,7 @@ RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a
 ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?(:[a-z0-9-]{1,20})?$")]
 Forecastable = Literal["cpu", "memory", "storage", "bandwidth", "requests"]
 Criticality = Literal["low", "medium", "high"]
+_MOST_CRITICAL_FIRST: Final[tuple[Criticality, ...]] = ("high", "medium", "low")
 PolicyName = Literal["tiered", "newsvendor", "reactive", "static", "optimal"]
 
 
@@ -156,6 +157,11 @@ class Service(Strict):
     capacity: Capacity
 
     @property
+    def rank(self) -> int:
+        """0 for the most critical services, which are served first and give last."""
+        return _MOST_CRITICAL_FIRST.index(self.criticality)
+
+    @property
     def signals(self) -> dict[str, Signal]:
         """Signal -> its metric and its limit, which the SLO gives where none is set."""
         if self.trouble is None:
@@ -265,7 +271,7 @@ class Policy(Strict):
 
     @model_validator(mode="after")
     def _every_criticality_has_a_value(self) -> Self:
-        if missing := sorted({"low", "medium", "high"} - set(self.value_of_service)):
+        if missing := sorted(set(_MOST_CRITICAL_FIRST) - set(self.value_of_service)):
             raise ValueError(f"value_of_service: {missing[0]!r} is missing; give a value for low, medium and high")
         return self
 

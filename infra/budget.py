@@ -15,7 +15,6 @@ from infra.capacity_need import INSTANCES
 __all__ = ["Approval", "approval_needed", "dearest_day_usd", "fit_budget", "plan_usd_per_day"]
 
 _HOURS_PER_DAY: Final = 24
-_CRITICALITY: Final = ("low", "medium", "high")  # in the order in which a tight budget takes from them
 _CENT: Final = 0.01
 
 
@@ -84,7 +83,7 @@ def fit_budget(settings: Settings, plan: pd.DataFrame, *, issue_time: pd.Timesta
     """
     plan = plan.copy()
     day = (plan["ds"] - issue_time) // pd.Timedelta(hours=_HOURS_PER_DAY)
-    rank = plan["service"].map({name: _CRITICALITY.index(s.criticality) for name, s in settings.services.items()})
+    rank = plan["service"].map({name: -s.rank for name, s in settings.services.items()})
     budget = settings.policy.budget_usd_per_day
     costs = _cost(plan).groupby(day).sum()
     for number in (int(d) for d in day.unique() if costs[d] > budget):

@@ -12,7 +12,7 @@ from headroom.settings import Settings
 from headroom.settings_services import Capacity
 from infra.prices import MachineType, list_prices
 
-__all__ = ["COMPUTE", "allowed_types", "carried", "cheapest_rows", "demand_per_instance"]
+__all__ = ["COMPUTE", "allowed_types", "carried", "cheapest_rows", "demand_per_instance", "machines_for_one"]
 
 COMPUTE: Final = ("cpu", "memory", "requests")
 _ARM: Final = frozenset({"t2a", "c4a", "n4a"})
@@ -64,9 +64,14 @@ def demand_per_instance(capacity: Capacity, resource: str, machine_type: str | N
 
 
 def carried(settings: Settings, service: str, machine_type: str) -> tuple[float, ...]:
-    """What one machine carries of each of the service's compute resources, in the order of `COMPUTE`."""
+    """What one machine carries of each of `COMPUTE`; 0 of what the service does not ask for."""
     asked = settings.services[service]
-    return tuple(demand_per_instance(asked.capacity, name, machine_type) for name in COMPUTE if name in asked.demand)
+    return tuple(demand_per_instance(asked.capacity, name, machine_type) if name in asked.demand else 0.0 for name in COMPUTE)
+
+
+def machines_for_one(one: Sequence[float], other: Sequence[float]) -> float:
+    """How many machines that carry `other` it takes to carry `one`, whatever resource binds."""
+    return max(mine / theirs for mine, theirs in zip(one, other, strict=True) if mine > 0)
 
 
 def cheapest_rows(settings: Settings, rows: pd.DataFrame, *, over: Sequence[str]) -> pd.DataFrame:

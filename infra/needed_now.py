@@ -13,7 +13,7 @@ from headroom.settings import Settings
 from headroom.vocabulary import UNITS
 from infra.capacity_need import INSTANCES, demand_at
 from infra.corrections import Correction
-from infra.machine_types import COMPUTE, demand_per_instance
+from infra.machine_types import COMPUTE, carried
 from infra.targets import MachineTarget, Target
 
 __all__ = ["decide_corrections"]
@@ -106,7 +106,7 @@ def _demand(settings: Settings, forecast: pd.DataFrame) -> pd.DataFrame:
 def _needed(settings: Settings, lines: pd.DataFrame, demand: pd.DataFrame) -> pd.DataFrame:
     """Column `needed`, `demand` and `unit` of the resource that binds: per target what remains of the demand when the others' machines serve first."""
     asked = demand.loc[pd.MultiIndex.from_frame(lines[_LINE])].to_numpy(dtype=float)
-    carried = np.array([_carried(settings, *key) for key in lines[_KEY[1:]].itertuples(index=False, name=None)])
+    carry = np.array([carried(settings, *key) for key in lines[_KEY[1:]].itertuples(index=False, name=None)])
     service = lines.groupby(_LINE, sort=False).ngroup().to_numpy()
     place = lines.groupby(_LINE, sort=False).cumcount().to_numpy()
     last = place == lines.groupby(_LINE, sort=False)["hot"].transform("size").to_numpy() - 1
@@ -115,10 +115,10 @@ def _needed(settings: Settings, lines: pd.DataFrame, demand: pd.DataFrame) -> pd
     needed, binding = np.zeros(len(lines)), np.zeros(len(lines), dtype=int)
     for turn in range(int(place.max()) + 1):
         total = np.zeros((int(service.max()) + 1, len(COMPUTE)))
-        np.add.at(total, service, serving[:, None] * carried)
+        np.add.at(total, service, serving[:, None] * carry)
         now = place == turn
-        rest = asked[now] - (total[service[now]] - (serving[:, None] * carried)[now])
-        ratio = np.divide(rest, carried[now], out=np.zeros_like(rest), where=carried[now] > 0)
+        rest = asked[now] - (total[service[now]] - (serving[:, None] * carry)[now])
+        ratio = np.divide(rest, carry[now], out=np.zeros_like(rest), where=carry[now] > 0)
         binding[now] = ratio.argmax(axis=1)
         needed[now] = np.maximum(np.ceil(ratio.max(axis=1) - _NOISE), 0.0)
         most = (hot + warm)[now]
@@ -127,12 +127,6 @@ def _needed(settings: Settings, lines: pd.DataFrame, demand: pd.DataFrame) -> pd
     names = np.array(COMPUTE)[binding]
     units = np.array([UNITS[name] for name in names])
     return lines.assign(needed=needed.astype(int), demand=asked[np.arange(len(lines)), binding], unit=units)
-
-
-def _carried(settings: Settings, service: str, machine_type: str) -> list[float]:
-    """What one machine carries of every compute resource that the service asks for; 0 of the others."""
-    asked = settings.services[service]
-    return [demand_per_instance(asked.capacity, resource, machine_type) if resource in asked.demand else 0.0 for resource in COMPUTE]
 
 
 def _kept(settings: Settings, lines: pd.DataFrame, earlier: Sequence[Correction], issue_time: pd.Timestamp) -> npt.NDArray[np.int64]:

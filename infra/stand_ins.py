@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from infra.diff_machines import Refused
 from infra.ledger import Fact
+from infra.machine_types import machines_for_one
 from infra.observed import Observed
 from infra.placement import place
 from infra.refusals import is_stockout
@@ -125,11 +126,7 @@ class _Types:
 
     def _others(self, short: MachineTarget) -> list[tuple[MachineTarget, float]]:
         """The other types, the one that carries what the short type would at the lowest price first, with machines of it for one."""
-        pairs = [
-            (other, max(mine / theirs for mine, theirs in zip(short.carries, other.carries, strict=True)))
-            for other in self.targets
-            if other is not short
-        ]
+        pairs = [(other, machines_for_one(short.carries, other.carries)) for other in self.targets if other is not short]
         return sorted(pairs, key=lambda pair: pair[0].hot_usd * pair[1])
 
     def _take(self, other: MachineTarget, machines: int) -> None:

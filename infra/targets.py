@@ -44,7 +44,6 @@ BANDWIDTH_STEPS: Final = {
     100.0: "BPS_100G",
     400.0: "BPS_400G",
 }
-_RANKS: Final = {"high": 0, "medium": 1, "low": 2}
 _SHORTEST_MARGIN_HOURS: Final = 3
 # Google Cloud suspends no machine with more memory than this; such a machine waits stopped.
 _SUSPENDABLE_GIB: Final = 208
@@ -69,7 +68,7 @@ class MachineTarget:
         order: the zones in the order in which more machines are asked for; empty for that of preference.
         further: one of `capacity.also`, which has a group of its own; the service's first type has the service's group.
         makes: whether what is missing is made; without it, what is there is only released.
-        carries: what one machine carries of each compute resource of the service, in the order of `infra.machine_types.COMPUTE`.
+        carries: what one machine carries of each of `infra.machine_types.COMPUTE`.
         former: groups of types that the service no longer has, to be drained.
         run_now: machines that a correction wants running for the next minutes; those above `hot` come out of standby.
     """
@@ -226,7 +225,7 @@ def _machine_target(settings: Settings, region: str, name: str, machine_type: st
         suspended=suspended,
         stopped=warm - suspended,
         zones=tuple(settings.regions[region].zones),
-        rank=_RANKS[service.criticality],
+        rank=service.rank,
         outlast_hours=window + margin / 2,
         keep_hours=window + margin,
         hot_usd=prices.hot_usd_per_hour(machine_type, region),
@@ -264,7 +263,7 @@ def _storage_target(settings: Settings, region: str, name: str, rows: pd.DataFra
         type=storage.type,
         gib=_allowed_size(storage, _whole(rows["hot"])),
         zones=tuple(settings.regions[region].zones),
-        rank=_RANKS[service.criticality],
+        rank=service.rank,
         usd_per_gib=list_prices().disk_usd_per_gib_hour(storage, region),
     )
 

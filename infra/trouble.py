@@ -15,7 +15,6 @@ from infra.ledger import Ledger
 __all__ = ["boosts_wanted", "grant_wanted"]
 
 _HOUR: Final = pd.Timedelta("1h")
-_FIRST_SERVED: Final = ("high", "medium", "low")
 
 
 def boosts_wanted(settings: Settings, measured: pd.DataFrame, *, issue_time: pd.Timestamp) -> list[Boost]:
@@ -39,7 +38,7 @@ def boosts_wanted(settings: Settings, measured: pd.DataFrame, *, issue_time: pd.
     )
     found = found[found["minutes"] >= found["service"].map({name: trouble.minutes for name, trouble in troubled.items()})]
     why = {str(name): "; ".join(words) for name, words in _words(found, issue_time).groupby(found["service"])}
-    order = sorted(why, key=lambda name: (_FIRST_SERVED.index(settings.services[name].criticality), name))
+    order = sorted(why, key=lambda name: (settings.services[name].rank, name))
     return [Boost(name, issue_time, issue_time + troubled[name].boost_hours * _HOUR, f"by signal: {why[name]}") for name in order]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from headroom.settings import Settings
 from infra.capacity_need import COMPUTE, INSTANCES, LINE, STEPS
-from infra.machine_types import allowed_types, demand_per_instance
+from infra.machine_types import allowed_types, carried, machines_for_one
 from infra.policies.plan_lines import BANDWIDTH, RESOURCES, Array, Key, Lines
 from infra.prices import list_prices
 from infra.unit_prices import unit_prices
@@ -23,8 +23,6 @@ IntArray = npt.NDArray[np.int64]
 # The name of the option of a place of bandwidth.
 STEP: Final = "attachment step"
 _TIE: Final = 1e-3
-# In which order services are given what there is.
-_RANKS: Final = ("high", "medium", "low")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +107,7 @@ def spread(settings: Settings, options: Options, wanted: Array) -> Array:
     result = np.zeros(len(options.place))
     result[options.first] = wanted
     left: dict[tuple[str, str], float] = {}
-    ranked = sorted(range(len(options.keys)), key=lambda d: (_RANKS.index(settings.services[options.keys[d][1]].criticality), d))
+    ranked = sorted(range(len(options.keys)), key=lambda d: (settings.services[options.keys[d][1]].rank, d))
     for place in (d for d in ranked if options.machines[options.first[d]]):
         region = options.keys[place][0]
         missing, first = float(wanted[place]), int(options.first[place])
@@ -119,11 +117,11 @@ def spread(settings: Settings, options: Options, wanted: Array) -> Array:
         for option in mine.tolist():
             cell = (region, family_of(options.name[option]))
             room = left.setdefault(cell, quota_of(settings, region, cell[1]))
-            each = _worth(options.size[first], options.size[option])
-            taken = missing if mine.size == 1 else min(np.ceil(missing / each - 1e-9), floor(max(room, 0.0) / options.vcpus[option]))
+            each = machines_for_one(options.size[first], options.size[option])
+            taken = missing if mine.size == 1 else min(np.ceil(missing * each - 1e-9), floor(max(room, 0.0) / options.vcpus[option]))
             result[option] = taken
             left[cell] = room - taken * options.vcpus[option]
-            missing = max(missing - taken * each, 0.0)
+            missing = max(missing - taken / each, 0.0)
         result[first] += missing if mine.size > 1 else 0.0
     return result
 
@@ -146,16 +144,5 @@ def _types(settings: Settings, key: Key, counted: str) -> list[str]:
 
 
 def _size(settings: Settings, key: Key, name: str) -> list[float]:
-    asked = settings.services[key[1]]
-    if key[2] != INSTANCES:
-        return [STEPS[BANDWIDTH] if resource == BANDWIDTH else 0.0 for resource in RESOURCES]
-    return [
-        demand_per_instance(asked.capacity, resource, name) if resource in asked.demand and resource in COMPUTE else 0.0
-        for resource in RESOURCES
-    ]
-
-
-def _worth(first: Array, other: Array) -> float:
-    """How many of the first type one of the other stands for, whatever resource binds."""
-    used = first > 0
-    return float((other[used] / first[used]).min())
+    of = dict(zip(COMPUTE, carried(settings, key[1], name), strict=True)) if key[2] == INSTANCES else {BANDWIDTH: STEPS[BANDWIDTH]}
+    return [of.get(resource, 0.0) for resource in RESOURCES]

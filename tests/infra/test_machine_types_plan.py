@@ -12,7 +12,7 @@ from headroom.schemas import TABLES, conform, content_digest
 from headroom.settings import Settings, parse_settings
 from headroom.settings_services import Capacity
 from infra.capacity_need import capacity_need
-from infra.machine_types import allowed_types, carried
+from infra.machine_types import COMPUTE, allowed_types, carried
 from infra.planner import plan_capacity
 from infra.prices import list_prices
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand
@@ -123,9 +123,9 @@ def test_parts_of_different_sizes_carry_the_need_together() -> None:
     settings = _settings("{name: optimal}", tenants="n2d-highmem-8", quotas="N2_CPUS: 1000, N2D_CPUS: 40")
     rows = _machines(_plan(settings, _memory_heavy(settings)), "tenants")
     assert set(rows["machine_type"]) == {"n2-standard-4", "n2d-highmem-8"}
-    size = pd.DataFrame({name: carried(settings, "tenants", name) for name in rows["machine_type"].unique()}, index=["cpu", "memory"]).T
+    size = pd.DataFrame({name: carried(settings, "tenants", name) for name in rows["machine_type"].unique()}, index=list(COMPUTE)).T
     parts = size.loc[rows["machine_type"]].to_numpy() * rows[["needed"]].to_numpy()
-    together = pd.DataFrame(parts, columns=["cpu", "memory"]).groupby(rows["ds"].to_numpy()).sum()
+    together = pd.DataFrame(parts, columns=list(COMPUTE)).groupby(rows["ds"].to_numpy()).sum()
     assert (together["memory"] >= 900).all()
     assert (together["memory"] < 900 + 16).all(), "less than a machine too many"
 
