@@ -10,7 +10,7 @@ import pandas as pd
 from infra.actions import Action
 from infra.diff_amounts import bandwidth_actions, storage_actions
 from infra.diff_machines import machine_actions, stale_reservations
-from infra.ledger import Fact
+from infra.ledger_rows import Fact
 from infra.observed import Observed
 from infra.refusals import is_limit
 from infra.stand_ins import relieved, with_stand_ins

@@ -6,7 +6,7 @@ from typing import Final
 
 from infra.actions import Action
 from infra.diff_machines import Refused
-from infra.ledger import Fact
+from infra.ledger_rows import Fact
 from infra.observed import Observed
 from infra.placement import next_try
 from infra.refusals import is_quota

@@ -14,7 +14,7 @@ import pandas as pd
 from infra.actions import Action
 from infra.cloud import GroupState, ReservationState
 from infra.cloud.writes import LABEL
-from infra.ledger import Fact
+from infra.ledger_rows import Fact
 from infra.names import PREFIX
 from infra.observed import Observed
 from infra.placement import next_try, place

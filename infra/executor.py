@@ -14,7 +14,8 @@ import pandas as pd
 from headroom.errors import CloudRefusedError
 from infra.actions import Action
 from infra.cloud import Cloud, Operation
-from infra.ledger import Entry, Fact, Ledger
+from infra.ledger import Ledger
+from infra.ledger_rows import Entry, Fact
 from infra.refusals import is_denied, is_quota, is_there_already
 
 __all__ = ["Checkpoint", "Executor"]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from infra.ledger import Fact, Holding, Unmet
+from infra.ledger_rows import Fact, Holding, Unmet
 from infra.observed import Observed
 from infra.stand_ins import stood_in_for
 from infra.targets import BANDWIDTH_STEPS, BandwidthTarget, MachineTarget, StorageTarget, Target

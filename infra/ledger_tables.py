@@ -78,7 +78,7 @@ def _when_and_where() -> list[Column[Any]]:
 
 
 def _held() -> list[Column[Any]]:
-    """The columns of `infra.ledger.Holding`."""
+    """The columns of `infra.ledger_rows.Holding`."""
     return [
         Column("zone", String(63), nullable=False),
         Column("service", String(63), nullable=False),

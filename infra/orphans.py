@@ -17,8 +17,9 @@ from headroom.settings import Settings
 from infra.actions import Action
 from infra.cloud import Cloud, Owned
 from infra.executor import Executor
-from infra.ledger import Entry, Ledger
+from infra.ledger import Ledger
 from infra.ledger_history import made_by_us
+from infra.ledger_rows import Entry
 from infra.names import group_name, machines_name
 from infra.prices import list_prices
 

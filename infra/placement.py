@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.ledger import Fact
+from infra.ledger_rows import Fact
 from infra.refusals import is_quota
 
 __all__ = ["Placement", "next_try", "place"]

@@ -20,8 +20,9 @@ from infra.diff_amounts import bandwidth_facts
 from infra.executor import Checkpoint, Executor
 from infra.former_groups import with_former_groups
 from infra.holdings import failure_facts, held_amount, holdings_of, unmet_of
-from infra.ledger import Entry, Fact, Holding, Ledger, Unmet
+from infra.ledger import Ledger
 from infra.ledger_history import held_at_first
+from infra.ledger_rows import Entry, Fact, Holding, Unmet
 from infra.observed import Observed, observe, with_failures
 from infra.pool_moves import pool_moves
 from infra.refusals import is_limit
@@ -43,9 +44,9 @@ class ReconcileReport:
 
     Attributes:
         issue_time: ISO 8601.
-        actions: rows of the ledger as dicts (`infra.ledger.Entry.as_dict`); in a dry run those that would be written.
-        unmet: capacity wanted and not held (`infra.ledger.Unmet` as dicts).
-        facts: what the cloud refused or lacks (`infra.ledger.Fact` as dicts).
+        actions: rows of the ledger as dicts (`infra.ledger_rows.Entry.as_dict`); in a dry run those that would be written.
+        unmet: capacity wanted and not held (`infra.ledger_rows.Unmet` as dicts).
+        facts: what the cloud refused or lacks (`infra.ledger_rows.Fact` as dicts).
         held: service -> `hot`, `warm` (machines), `storage` (GiB); the service "" has the region's `bandwidth` (Gbit/s).
         usd_per_hour_added: change of the bill by the actions that are done (in a dry run: by all).
         writes: writing calls made to the cloud.

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from infra.diff_machines import Refused
-from infra.ledger import Fact
+from infra.ledger_rows import Fact
 from infra.machine_types import machines_for_one
 from infra.observed import Observed
 from infra.placement import place

@@ -13,7 +13,8 @@ from typing import Final
 
 import pandas as pd
 
-from infra.ledger import Ledger, Refusal
+from infra.ledger import Ledger
+from infra.ledger_rows import Refusal
 from infra.refusals import is_stockout
 from infra.targets import MachineTarget, Target
 

@@ -10,7 +10,8 @@ from plan_rows import ISSUE, REGION, ZONES, plan_of
 
 from headroom.errors import BadInputError
 from infra.bill import held_hours, hourly_bill
-from infra.ledger import Holding, Ledger
+from infra.ledger import Ledger
+from infra.ledger_rows import Holding
 
 EAST = "us-east1"
 

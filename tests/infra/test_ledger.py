@@ -12,7 +12,8 @@ from sqlalchemy import inspect, text
 
 from headroom.errors import UnavailableError
 from infra.actions import Action
-from infra.ledger import Fact, Holding, Ledger, Unmet
+from infra.ledger import Ledger
+from infra.ledger_rows import Fact, Holding, Unmet
 from infra.ledger_tables import create_tables, open_engine
 
 LATER = ISSUE + pd.Timedelta("12h")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from plan_rows import ISSUE, REGION, ZONES, plan_of, settings
 
 from headroom.errors import BadInputError
-from infra.ledger import Fact
+from infra.ledger_rows import Fact
 from infra.names import GROUP_NAME_LENGTH, resource_name
 from infra.placement import place
 from infra.targets import BANDWIDTH_STEPS, BandwidthTarget, MachineTarget, StorageTarget, bandwidth_step, desired_state

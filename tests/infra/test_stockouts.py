@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_rows import ISSUE, REGION, ZONES, plan_of
 
-from infra.ledger import Refusal
+from infra.ledger_rows import Refusal
 from infra.stockouts import asking_order, scarcity
 
 STOCKOUT = "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS"

@@ -10,7 +10,8 @@ from headroom.lake import Lake
 from headroom.schemas import TABLES
 from headroom.settings import Settings, load_settings
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES, SeriesId
-from infra.ledger import Holding, Ledger
+from infra.ledger import Ledger
+from infra.ledger_rows import Holding
 from infra.planner import plan_capacity
 from models.promotion_log import PromotionLog
 

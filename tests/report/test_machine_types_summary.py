@@ -13,7 +13,8 @@ from headroom.settings import Settings, parse_settings
 from headroom.summary import PoolLine, summarise
 from headroom.vocabulary import SeriesId
 from infra.bill import held_hours
-from infra.ledger import Holding, Ledger
+from infra.ledger import Ledger
+from infra.ledger_rows import Holding
 from infra.planner import plan_capacity
 from models.held_capacity import with_held
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts
