@@ -102,10 +102,48 @@ def solve(
     Raises:
         BadInputError: when no plan keeps the limits; names those in conflict and the remedy.
     """
+    linear = _solved(problem, warm_start, method)
+    coverage, layout, optimum = linear.coverage, linear.layout, linear.optimum
+    begin = time.perf_counter()
+    plan = _fractions(layout, optimum)
+    if whole:
+        plan = _whole(problem, linear, plan, small=small, gap=gap)
+    cover = cover_of(problem, coverage, layout, plan)
+    return Solution(
+        status="optimal",
+        hot=plan.hot,
+        warm=plan.warm,
+        cold=plan.cold,
+        leased=plan.leased,
+        cover=cover,
+        costs=costs_of(problem, coverage, plan, cover),
+        bound_usd=optimum.objective_usd,
+        shadow_prices=shadow_prices(problem, layout, optimum),
+        seconds=Seconds(linear.build_seconds, linear.solve_seconds, time.perf_counter() - begin),
+        iterations=optimum.iterations,
+        warm_start=WarmStart(linear.solver, layout),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    """The linear program of a problem, and its optimum."""
+
+    coverage: Coverage
+    layout: Layout
+    program: Program
+    solver: Solver
+    optimum: LinearSolution
+    build_seconds: float
+    solve_seconds: float
+
+
+def _solved(problem: Problem, earlier: Solution | None, method: str) -> _Linear:
+    """Build the linear program, or renew the earlier one, and solve it."""
     begin = time.perf_counter()
     coverage = coverage_of(problem)
     pattern = pattern_of(problem, coverage)
-    warm = _usable(warm_start, pattern)
+    warm = _usable(earlier, pattern)
     layout = warm.layout if warm is not None else layout_of(pattern)
     program = build_program(problem, coverage, layout)
     if warm is not None:
@@ -120,29 +158,7 @@ def solve(
         optimum = solver.solve()
     except InfeasibleProgramError:
         raise conflict_error(problem, layout, program) from None
-    solved = time.perf_counter()
-    plan = _plan(layout, optimum)
-    if whole:
-        few = plan.hot.size + plan.warm.size + plan.leased.size <= small
-        try:
-            plan = integer_plan(layout, program, gap=gap) if few else whole_machines(problem, coverage, layout, program, plan, optimum)
-        except InfeasibleProgramError:
-            raise conflict_error(problem, layout, program, whole=True) from None
-    cover = cover_of(problem, coverage, layout, plan)
-    return Solution(
-        status="optimal",
-        hot=plan.hot,
-        warm=plan.warm,
-        cold=plan.cold,
-        leased=plan.leased,
-        cover=cover,
-        costs=costs_of(problem, coverage, plan, cover),
-        bound_usd=optimum.objective_usd,
-        shadow_prices=shadow_prices(problem, layout, optimum),
-        seconds=Seconds(built - begin, solved - built, time.perf_counter() - solved),
-        iterations=optimum.iterations,
-        warm_start=WarmStart(solver, layout),
-    )
+    return _Linear(coverage, layout, program, solver, optimum, built - begin, time.perf_counter() - built)
 
 
 def _usable(earlier: Solution | None, pattern: Pattern) -> WarmStart | None:
@@ -156,7 +172,19 @@ def _start(problem: Problem, coverage: Coverage, layout: Layout, program: Progra
     return regional_basis(problem, layout, program, start) if many else start
 
 
-def _plan(layout: Layout, optimum: LinearSolution) -> Plan:
+def _fractions(layout: Layout, optimum: LinearSolution) -> Plan:
     values = np.append(optimum.values, 0.0)  # ABSENT columns are 0
     hot, warm, cold, leased = (np.clip(values[c], 0.0, None) for c in (layout.hot, layout.warm, layout.cold, layout.leased))
     return Plan(hot, warm, cold, leased)
+
+
+def _whole(problem: Problem, linear: _Linear, fractions: Plan, *, small: int, gap: float) -> Plan:
+    """The plan in whole machines: the best ones when they are few, otherwise rounded and repaired."""
+    few = fractions.hot.size + fractions.warm.size + fractions.leased.size <= small
+    layout, program = linear.layout, linear.program
+    try:
+        if few:
+            return integer_plan(layout, program, gap=gap)
+        return whole_machines(problem, linear.coverage, layout, program, fractions, linear.optimum)
+    except InfeasibleProgramError:
+        raise conflict_error(problem, layout, program, whole=True) from None
