@@ -222,7 +222,7 @@ boosts = Table(
 corrections = Table(
     "ledger_corrections",
     _METADATA,
-    Column("id", Integer, primary_key=True),
+    _id(),
     Column("region", String(63), nullable=False),
     Column("service", String(63), nullable=False),
     Column("machine_type", String(63), nullable=False),
