@@ -95,39 +95,68 @@ def ingest_metrics(
         UnavailableError: the source does not answer.
     """
     window = _window(settings, source, start, end, issue_time)
-    raw, wanted = _read(window, base, credentials)
-    rows = judge_rows(wanted, window)
-    quarantined = len(rows.refused)
-    if work is not None:
-        quarantined = store_refused(lake, rows.refused, source=source, start=window.start, end=window.end, issue_time=window.issue_time)
-    measured = _measured(rows.good, window)
-    remarks = list(raw.attrs.get("remarks", []))
-    if measured.empty:
-        _save(work, window, rows.results)
-        remarks.append(_why_nothing_is_good(window, rows, read=len(raw), wanted=len(wanted)))
-    series = judge_series(measured, _before(lake, window, source), window)
-    _save(work, window, rows.results + series.results)
+    judged = _judged(lake, base, work, window, credentials)
+    good = judged.good
     report = IngestReport(
         source=source,
         window_start=window.start.isoformat(),
         window_end=window.end.isoformat(),
-        read=len(raw),
-        not_wanted=len(raw) - len(wanted),
-        published=len(measured),
-        added=_publish(lake, measured.assign(warnings=series.warnings), window),
-        quarantined=quarantined,
-        warned=int((series.warnings != "").sum()),
-        findings=rows.findings | series.findings,
-        remarks=remarks + series.remarks,
-        digest=_digest(measured),
+        read=judged.read,
+        not_wanted=judged.not_wanted,
+        published=len(good),
+        added=_publish(lake, good, window),
+        quarantined=judged.quarantined,
+        warned=int((good["warnings"] != "").sum()),
+        findings=judged.findings,
+        remarks=judged.remarks,
+        digest=_digest(good),
     )
     _tell(window, report)
     return report
 
 
-def _save(work: Path | None, window: Window, results: Sequence[dict[str, Any]]) -> None:
+def _window(settings: Settings, source: str, start: pd.Timestamp, end: pd.Timestamp, issue_time: pd.Timestamp) -> Window:
+    window = Window(settings, settings.metric_source(source), as_utc(start, "start"), as_utc(end, "end"), as_utc(issue_time, "issue time"))
+    if window.start >= window.end:
+        raise BadInputError(f"{window}: the window ends before it starts; swap start and end")
+    return window
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What was read and found in a window; `good` has the rows to publish, with their `warnings`."""
+
+    read: int
+    not_wanted: int
+    quarantined: int
+    good: pd.DataFrame
+    findings: dict[str, int]
+    remarks: list[str]
+
+
+def _judged(lake: Lake, base: Path, work: Path | None, window: Window, credentials: Credentials | None) -> _Judged:
+    """The window read and judged, its refused rows in the quarantine and its results in `work`; raises what `ingest_metrics` raises."""
+    raw, wanted = _read(window, base, credentials)
+    rows = judge_rows(wanted, window)
+    quarantined = len(rows.refused)
     if work is not None:
-        save_results(work, window, results)
+        name = window.source.name
+        quarantined = store_refused(lake, rows.refused, source=name, start=window.start, end=window.end, issue_time=window.issue_time)
+    measured = _measured(rows.good, window)
+    remarks = list(raw.attrs.get("remarks", []))
+    if measured.empty:
+        _save(work, window, rows.results)
+        remarks.append(_why_nothing_is_good(window, rows, read=len(raw), wanted=len(wanted)))
+    series = judge_series(measured, _before(lake, window), window)
+    _save(work, window, rows.results + series.results)
+    return _Judged(
+        read=len(raw),
+        not_wanted=len(raw) - len(wanted),
+        quarantined=quarantined,
+        good=measured.assign(warnings=series.warnings),
+        findings=rows.findings | series.findings,
+        remarks=remarks + series.remarks,
+    )
 
 
 def _read(window: Window, base: Path, credentials: Credentials | None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -137,16 +166,15 @@ def _read(window: Window, base: Path, credentials: Credentials | None) -> tuple[
     return raw, wanted.reset_index(drop=True)
 
 
-def _before(lake: Lake, window: Window, source: str) -> pd.DataFrame:
+def _save(work: Path | None, window: Window, results: Sequence[dict[str, Any]]) -> None:
+    if work is not None:
+        save_results(work, window, results)
+
+
+def _before(lake: Lake, window: Window) -> pd.DataFrame:
     """What the source's rows of the window are compared with."""
-    return lake.read("metrics", start=window.start - HISTORY, end=window.start, where={"source": source}, as_of=window.issue_time)
-
-
-def _window(settings: Settings, source: str, start: pd.Timestamp, end: pd.Timestamp, issue_time: pd.Timestamp) -> Window:
-    window = Window(settings, settings.metric_source(source), as_utc(start, "start"), as_utc(end, "end"), as_utc(issue_time, "issue time"))
-    if window.start >= window.end:
-        raise BadInputError(f"{window}: the window ends before it starts; swap start and end")
-    return window
+    same = {"source": window.source.name}
+    return lake.read("metrics", start=window.start - HISTORY, end=window.start, where=same, as_of=window.issue_time)
 
 
 def _why_nothing_is_good(window: Window, rows: RowVerdict, *, read: int, wanted: int) -> str:
