@@ -14,6 +14,7 @@ import pandas as pd
 from infra.actions import Action
 from infra.cloud import GroupState, ReservationState
 from infra.cloud.writes import LABEL
+from infra.group_actions import drained, group_action, scale, standby
 from infra.ledger_rows import Fact
 from infra.names import PREFIX
 from infra.observed import Observed
@@ -67,8 +68,8 @@ def machine_actions(
     resumed = target.resumed(reserved)
     running = _within(reserved + resumed, now, refused.get((target.group, "running", "")))
 
-    release = [_scale(target, region, now, running)] if running < now else []
-    release += [action for name in target.former for action in _drained(target, region, observed.groups.get(name))]
+    release = [scale(target, region, now, running)] if running < now else []
+    release += [action for name in target.former for action in drained(target, region, observed.groups.get(name))]
     grow = []
     for zone, count in placement.counts.items():
         there = held.get(zone)
@@ -79,7 +80,7 @@ def machine_actions(
             release.append(_shrink(target, region, there, count))
         if there and count and _lapses_early(target, there, issue_time):
             grow.append(_extend(target, region, there, issue_time))
-    run = [_scale(target, region, now, running)] if running > now else []
+    run = [scale(target, region, now, running)] if running > now else []
     run += _standby(target, region, group, refused, resumed)
     return MachineActions(
         prepare=_prepare(target, observed, group, region),
@@ -119,72 +120,17 @@ def _prepare(target: MachineTarget, observed: Observed, group: GroupState | None
         description = f"create group {target.group} over {', '.join(target.zones)}"
         actions.append(make("create", "group", name=target.group, description=description, wanted=wanted))
     elif ours and group.template != target.template:
-        description = f"group {target.group}: new machines are {target.machine_type} (template {group.template} before)"
+        what = f"new machines are {target.machine_type} (template {group.template} before)"
         before = {"template": group.template}
-        actions.append(
-            make("set-template", "group", name=target.group, description=description, wanted={"template": target.template}, observed=before)
-        )
+        actions.append(group_action(target, region, "set-template", what, wanted={"template": target.template}, observed=before))
     return actions
-
-
-def _scale(target: MachineTarget, region: str, now: int, running: int) -> Action:
-    return Action(
-        verb="scale",
-        kind="group",
-        region=region,
-        zone="",
-        service=target.service,
-        name=target.group,
-        description=f"group {target.group}: run {running} {target.machine_type} (now {now})",
-        wanted={"running": running},
-        observed={"running": now},
-        amount=running,
-        machine_type=target.machine_type,
-    )
 
 
 def _standby(target: MachineTarget, region: str, group: GroupState | None, refused: Refused, resumed: int) -> list[Action]:
     now = group.suspended + group.stopped if group else 0
     total = _within(target.standby - resumed, now, refused.get((target.group, "standby", "")))
     suspended = min(max(target.suspended - resumed, 0), total)
-    stopped = total - suspended
-    before = {"suspended": group.suspended if group else 0, "stopped": group.stopped if group else 0}
-    if before == {"suspended": suspended, "stopped": stopped}:
-        return []
-    return [
-        Action(
-            verb="standby",
-            kind="group",
-            region=region,
-            zone="",
-            service=target.service,
-            name=target.group,
-            description=f"group {target.group}: keep {suspended} suspended and {stopped} stopped "
-            f"(now {before['suspended']} and {before['stopped']})",
-            wanted={"suspended": suspended, "stopped": stopped},
-            observed=before,
-            usd_per_hour=(suspended - before["suspended"]) * target.warm_usd,
-            amount=total,
-            machine_type=target.machine_type,
-        )
-    ]
-
-
-def _drained(target: MachineTarget, region: str, group: GroupState | None) -> list[Action]:
-    """No machines, running or in standby, in a group that the service no longer has."""
-    if group is None:
-        return []
-    scale = replace(
-        _scale(target, region, group.running, 0), name=group.name, description=f"group {group.name}: drain, its type is not wanted"
-    )
-    standby = replace(
-        scale,
-        verb="standby",
-        wanted={"suspended": 0, "stopped": 0},
-        observed={"suspended": group.suspended, "stopped": group.stopped},
-        description=f"group {group.name}: keep no standby, its type is not wanted",
-    )
-    return [*([scale] if group.running else []), *([standby] if group.suspended + group.stopped else [])]
+    return standby(target, region, group, suspended=suspended, stopped=total - suspended)
 
 
 def _reserve(target: MachineTarget, region: str, zone: str, there: ReservationState | None, count: int, issue_time: pd.Timestamp) -> Action:

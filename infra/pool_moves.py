@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from infra.actions import Action
-from infra.cloud import GroupState
+from infra.group_actions import group_action
 from infra.observed import Observed
 from infra.stand_ins import relieved
 from infra.targets import MachineTarget, Target
@@ -41,22 +41,12 @@ def _move(target: MachineTarget, observed: Observed, region: str) -> Action | No
     suspended = min(max(target.suspended - resumed, 0), left)
     wanted = {"running": reserved + resumed, "suspended": suspended, "stopped": left - suspended}
     before = {"running": group.running, "suspended": group.suspended, "stopped": group.stopped}
-    return None if wanted == before else _action(target, group, wanted, before, region)
+    return None if wanted == before else _action(target, wanted, before, region)
 
 
-def _action(target: MachineTarget, group: GroupState, wanted: dict[str, int], before: dict[str, int], region: str) -> Action:
+def _action(target: MachineTarget, wanted: dict[str, int], before: dict[str, int], region: str) -> Action:
     more = wanted["running"] - before["running"]
     moved = f"{more} from standby to running" if more > 0 else f"{-more} from running to standby"
-    return Action(
-        verb="move",
-        kind="group",
-        region=region,
-        zone="",
-        service=target.service,
-        name=group.name,
-        description=f"group {group.name}: {moved}; {wanted['running']} {target.machine_type} run (now {before['running']})",
-        wanted=wanted,
-        observed=before,
-        usd_per_hour=more * target.hot_usd + (wanted["suspended"] - before["suspended"]) * target.warm_usd,
-        machine_type=target.machine_type,
-    )
+    what = f"{moved}; {wanted['running']} {target.machine_type} run (now {before['running']})"
+    usd = more * target.hot_usd + (wanted["suspended"] - before["suspended"]) * target.warm_usd
+    return group_action(target, region, "move", what, wanted=wanted, observed=before, usd_per_hour=usd)
