@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from infra.corrections import Correction
 from infra.ledger_rows import Fact, Holding, Unmet
 from infra.observed import Observed
 from infra.stand_ins import stood_in_for
@@ -24,26 +25,35 @@ def holdings_of(targets: Sequence[Target], observed: Observed) -> list[Holding]:
     return [row for row in rows if row.amount > 0]
 
 
-def unmet_of(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact]) -> list[Unmet]:
-    """What the targets want beyond what was seen; the reason is what the cloud said.
+def unmet_of(
+    targets: Sequence[Target], observed: Observed, held: Sequence[Holding], facts: Sequence[Fact], corrections: Sequence[Correction] = ()
+) -> list[Unmet]:
+    """What is wanted beyond what is held; the reason is what the cloud said.
 
-    What machines of other types carry in place of missing hot ones (`infra.stand_ins`) counts as held.
+    Where the next minutes need more machines than the plan has, as many more are wanted, for the correction's reason. What machines of other
+    types carry in place of missing hot ones (`infra.stand_ins`) counts as held.
+
+    Args:
+        held: `holdings_of` the same targets and observation.
+        corrections: of two for the same machines the later one counts.
     """
     wants = dict(pair for target in targets for pair in _wanted(target))
     machines = [target for target in targets if isinstance(target, MachineTarget)]
-    has: dict[_Key, float] = {
-        (service, "instances", "hot", "instances", machine_type): float(stood_in)
-        for (service, machine_type), stood_in in stood_in_for(machines, observed).items()
-    }
-    for row in holdings_of(targets, observed):
-        key = (row.service, row.resource, row.pool, row.unit, row.machine_type)
-        has[key] = has.get(key, 0.0) + row.amount
+    has = defaultdict(float, {_hot(*type_of): float(stood_in) for type_of, stood_in in stood_in_for(machines, observed).items()})
+    for there in held:
+        has[there.service, there.resource, there.pool, there.unit, there.machine_type] += there.amount
     several = Counter(target.service for target in machines)
-    return [
-        Unmet(*key[:4], wanted, has.get(key, 0.0), _reason(key[0], facts, key[4] if several[key[0]] > 1 else ""), key[4])
+    rows = {
+        key: Unmet(*key[:4], wanted, has[key], _reason(key[0], facts, key[4] if several[key[0]] > 1 else ""), key[4])
         for key, wanted in wants.items()
-        if wanted > has.get(key, 0.0)
-    ]
+        if wanted > has[key]
+    }
+    for row in {(row.service, row.machine_type): row for row in corrections}.values():
+        if row.unmet:
+            key = _hot(row.service, row.machine_type)
+            wanted = max(wants.get(key, 0.0), has[key]) + row.unmet
+            rows[key] = Unmet(*key[:4], wanted, has[key], row.why, row.machine_type)
+    return list(rows.values())
 
 
 def failure_facts(targets: Sequence[Target], observed: Observed, *, region: str) -> list[Fact]:
@@ -111,10 +121,14 @@ def _held(target: Target, observed: Observed) -> Iterator[Holding]:
         yield Holding("", "", "bandwidth", "hot", observed.attachment.name, gbps, "Gbit/s", gbps * target.usd_per_gbps)
 
 
+def _hot(service: str, machine_type: str) -> _Key:
+    return service, "instances", "hot", "instances", machine_type
+
+
 def _wanted(target: Target) -> Iterator[tuple[_Key, float]]:
     if isinstance(target, MachineTarget):
         resumed = target.resumed(target.hot)
-        yield (target.service, "instances", "hot", "instances", target.machine_type), target.hot + resumed
+        yield _hot(target.service, target.machine_type), target.hot + resumed
         yield (target.service, "instances", "warm", "instances", target.machine_type), target.standby - resumed
     elif isinstance(target, BandwidthTarget):
         yield ("", "bandwidth", "hot", "Gbit/s", ""), target.gbps

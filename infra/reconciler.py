@@ -97,8 +97,7 @@ def reconcile(
         CloudRefusedError: when the project may not call the API at all; single refusals become facts.
         UnavailableError: when the cloud does not answer; run again.
     """
-    wished = desired_state(settings, plan, issue_time=issue_time, region=region)
-    kept = with_adoptions(wished, adopted(ledger, region, at=issue_time))
+    kept = with_adoptions(desired_state(settings, plan, issue_time=issue_time, region=region), adopted(ledger, region, at=issue_time))
     known = corrections_in_force(ledger, region, at=issue_time)
     now = [*known, *(corrections or ())]  # of two for the same machines the later one counts
     remembered = with_memory(with_corrections(kept, now), ledger, region=region, issue_time=issue_time)
@@ -119,7 +118,8 @@ def reconcile(
     executor.abandon_rest()
     observed = executor.step("failures", with_failures, executor.cloud, observed)
     facts = _final_facts(executor, targets, observed)
-    held, missing = holdings_of(targets, observed), _unmet(targets, observed, facts, now)
+    held = holdings_of(targets, observed)
+    missing = unmet_of(targets, observed, held, facts, now)
     # What is held now counts on the bill from the newest correction on; the plan's own hour is the plan's.
     latest = max((row.issue_time for row in now), default=issue_time)
     since = [latest] if corrections else [issue_time, max(latest, issue_time)]
@@ -143,22 +143,6 @@ def _told(corrections: Sequence[Correction], known: Sequence[Correction]) -> lis
     """Those that say something: machines run beside the plan's hot ones, are missing, or ran until now."""
     before = {(row.service, row.machine_type) for row in known}
     return [row for row in corrections if row.resumed or row.unmet or (row.service, row.machine_type) in before]
-
-
-def _unmet(targets: Sequence[Target], observed: Observed, facts: Sequence[Fact], corrections: Sequence[Correction]) -> list[Unmet]:
-    """What is wanted and not held; where the next minutes need more than the plan has, as much as they need."""
-    rows = {(row.service, row.resource, row.pool, row.machine_type): row for row in unmet_of(targets, observed, facts)}
-    held: dict[tuple[str, str, str, str], float] = {}
-    for there in holdings_of(targets, observed):
-        place = (there.service, there.resource, there.pool, there.machine_type)
-        held[place] = held.get(place, 0.0) + there.amount
-    for row in {(row.service, row.machine_type): row for row in corrections}.values():
-        if row.unmet:
-            key = (row.service, "instances", "hot", row.machine_type)
-            has = held.get(key, 0.0)
-            wanted = rows[key].wanted if key in rows else has
-            rows[key] = Unmet(row.service, "instances", "hot", "instances", wanted + row.unmet, has, row.why, row.machine_type)
-    return list(rows.values())
 
 
 def _converge(executor: Executor, targets: Sequence[Target], zones: Sequence[str], changes: Differ, entries: list[Entry]) -> Observed:

@@ -26,6 +26,7 @@ EDGE = "headroom-edge-n2-standard-8"
 FIVE = pd.Timedelta("5min")
 NEXT = ISSUE + pd.Timedelta("1h")
 PLAN = plan_of({"edge": {"instances": (3, 2), "bandwidth": 1.0}, "batch": {"instances": (1, 1)}})
+EDGE_ONLY = plan_of({"edge": {"instances": (3, 2)}})
 
 
 @pytest.fixture
@@ -184,22 +185,32 @@ def test_the_memory_of_stockouts_still_counts_the_plan_as_finished(tmp_path: Pat
     assert set(known) == {(ZONES[0], "n2-standard-8")}
 
 
-def test_what_machines_of_another_type_stand_in_for_does_not_come_out_of_standby_too(tmp_path: Path) -> None:
-    """Two of three machines are to be had, two of half their size stand in for the third; a fourth that is needed comes out of standby."""
+@pytest.fixture
+def relieved(tmp_path: Path) -> Iterator[World]:
+    """Two of three machines were to be had, two of half their size stand in for the third."""
     text = settings_text().replace("machine_type: n2-standard-8,", "machine_type: n2-standard-8, also: [n2-standard-4],")
-    plan = plan_of({"edge": {"instances": (3, 2)}})
-    with world(tmp_path, stock={zone: {"n2-standard-8": 1} for zone in ZONES}, chosen=parse_settings(text)) as here:
-        here.reconcile(plan)
+    with world(tmp_path, stock={zone: {"n2-standard-8": 1} for zone in ZONES}, chosen=parse_settings(text)) as opened:
+        opened.reconcile(EDGE_ONLY)
         for zone in ZONES:
-            here.admin("stock", zone=zone, sku="n2-standard-8", limit=None)
-        wait(here)
-        assert correct(here, correction(3), plan=plan).writes == 0
-        assert here.reconcile(plan).writes == 0
-        correct(here, correction(4, at=ISSUE + 2 * FIVE), plan=plan)
-        group = here.cloud.group(REGION, "headroom-edge")
-        assert group is not None
-        assert (group.running, group.suspended) == (3, 1)
-        assert here.reconcile(plan).writes == 0
+            opened.admin("stock", zone=zone, sku="n2-standard-8", limit=None)
+        wait(opened)
+        yield opened
+
+
+def test_what_machines_of_another_type_stand_in_for_does_not_come_out_of_standby_too(relieved: World) -> None:
+    """A fourth that is needed comes out of standby."""
+    assert correct(relieved, correction(3), plan=EDGE_ONLY).writes == 0
+    assert relieved.reconcile(EDGE_ONLY).writes == 0
+    correct(relieved, correction(4, at=ISSUE + 2 * FIVE), plan=EDGE_ONLY)
+    group = relieved.cloud.group(REGION, "headroom-edge")
+    assert group is not None
+    assert (group.running, group.suspended) == (3, 1)
+    assert relieved.reconcile(EDGE_ONLY).writes == 0
+
+
+def test_what_machines_of_another_type_carry_counts_as_held_in_what_the_next_minutes_lack(relieved: World) -> None:
+    report = correct(relieved, correction(5, needed=8), plan=EDGE_ONLY)
+    assert [(row["machine_type"], row["wanted"], row["held"]) for row in report.unmet] == [("n2-standard-8", 8, 5)]
 
 
 @pytest.mark.slow
