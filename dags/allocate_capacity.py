@@ -25,17 +25,14 @@ from airflow.sdk import Param, TaskGroup, TriggerRule, dag, get_current_context,
 
 from headroom_airflow.approval import PlanApprovalOperator
 from headroom_airflow.assets import FORECASTS, PLAN
-from headroom_airflow.conduct import AS_OF, DEFAULT_ARGS, END, START, asset_extra, current_run_type, run_issue_time
+from headroom_airflow.conduct import AS_OF, DAG_ARGS, asset_extra, current_run_type, run_issue_time
 from headroom_airflow.reconcile_operator import ReconcileOperator
 
 
 @dag(
+    **DAG_ARGS,
     schedule=[FORECASTS],
-    start_date=START,
-    end_date=END,
-    catchup=False,
     max_active_runs=1,
-    default_args=DEFAULT_ARGS,
     tags=["headroom", "capacity"],
     doc_md=__doc__,
     render_template_as_native_obj=True,

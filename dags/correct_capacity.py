@@ -23,18 +23,15 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Param, TriggerRule, dag, get_current_context, task
 
-from headroom_airflow.conduct import DEFAULT_ARGS, END, START, run_issue_time
+from headroom_airflow.conduct import DAG_ARGS, run_issue_time
 from headroom_airflow.correction import CorrectOperator, asked_of_run
 from headroom_airflow.source_credentials import source_credentials
 
 
 @dag(
+    **DAG_ARGS,
     schedule=CronDataIntervalTimetable("*/5 * * * *", timezone="UTC"),
-    start_date=START,
-    end_date=END,
-    catchup=False,
     max_active_runs=1,
-    default_args=DEFAULT_ARGS,
     tags=["headroom", "capacity"],
     doc_md=__doc__,
     params={

@@ -19,16 +19,13 @@ from typing import Any
 from airflow.sdk import CronDataIntervalTimetable, Metadata, dag, task
 
 from headroom_airflow.assets import EVENTS
-from headroom_airflow.conduct import AS_OF, DEFAULT_ARGS, END, START, asset_extra, run_issue_time
+from headroom_airflow.conduct import AS_OF, DAG_ARGS, asset_extra, run_issue_time
 
 
 @dag(
+    **DAG_ARGS,
     schedule=CronDataIntervalTimetable("20 0 * * *", timezone="UTC"),
-    start_date=START,
-    end_date=END,
-    catchup=False,
     max_active_runs=1,
-    default_args=DEFAULT_ARGS,
     tags=["headroom", "data"],
     doc_md=__doc__,
     params={"as_of": AS_OF},

@@ -20,17 +20,14 @@ from typing import Any
 from airflow.sdk import CronDataIntervalTimetable, Metadata, Param, TriggerRule, dag, get_current_context, task
 
 from headroom_airflow.assets import METRICS
-from headroom_airflow.conduct import AS_OF, DEFAULT_ARGS, END, START, asset_extra, run_issue_time
+from headroom_airflow.conduct import AS_OF, DAG_ARGS, asset_extra, run_issue_time
 from headroom_airflow.source_credentials import source_credentials
 
 
 @dag(
+    **DAG_ARGS,
     schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
-    start_date=START,
-    end_date=END,
-    catchup=False,
     max_active_runs=1,
-    default_args=DEFAULT_ARGS,
     tags=["headroom", "data"],
     doc_md=__doc__,
     params={

@@ -21,16 +21,13 @@ from airflow.sdk import Metadata, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from headroom_airflow.assets import METRICS, OUTCOMES, RETRAINING
-from headroom_airflow.conduct import AS_OF, DEFAULT_ARGS, END, START, asset_extra, run_issue_time
+from headroom_airflow.conduct import AS_OF, DAG_ARGS, asset_extra, run_issue_time
 
 
 @dag(
+    **DAG_ARGS,
     schedule=[METRICS],
-    start_date=START,
-    end_date=END,
-    catchup=False,
     max_active_runs=1,
-    default_args=DEFAULT_ARGS,
     tags=["headroom", "models"],
     doc_md=__doc__,
     params={"as_of": AS_OF},

@@ -19,18 +19,15 @@ from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
-from headroom_airflow.conduct import AS_OF, DEFAULT_ARGS, END, START, run_issue_time
+from headroom_airflow.conduct import AS_OF, DAG_ARGS, run_issue_time
 
 POLICIES = ["optimal", "newsvendor", "tiered", "reactive", "static", "google", "aws"]
 
 
 @dag(
+    **DAG_ARGS,
     schedule=None,
-    start_date=START,
-    end_date=END,
-    catchup=False,
     max_active_runs=1,
-    default_args=DEFAULT_ARGS,
     tags=["headroom", "capacity"],
     doc_md=__doc__,
     params={

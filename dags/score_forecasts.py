@@ -22,16 +22,13 @@ from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable, Metadata
 from airflow.sdk.exceptions import AirflowSkipException
 
 from headroom_airflow.assets import FORECASTS, METRICS
-from headroom_airflow.conduct import AS_OF, DEFAULT_ARGS, END, START, asset_extra, current_run_type, run_issue_time
+from headroom_airflow.conduct import AS_OF, DAG_ARGS, asset_extra, current_run_type, run_issue_time
 
 
 @dag(
+    **DAG_ARGS,
     schedule=AssetOrTimeSchedule(timetable=CronDataIntervalTimetable("20 * * * *", timezone="UTC"), assets=[METRICS]),
-    start_date=START,
-    end_date=END,
-    catchup=False,
     max_active_runs=2,
-    default_args=DEFAULT_ARGS,
     tags=["headroom", "models"],
     doc_md=__doc__,
     params={"as_of": AS_OF},

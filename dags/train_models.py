@@ -22,19 +22,16 @@ from typing import Any
 from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable, Metadata, Param, dag, get_current_context, task
 
 from headroom_airflow.assets import MODEL, RETRAINING
-from headroom_airflow.conduct import AS_OF, DEFAULT_ARGS, END, START, asset_extra, run_issue_time
+from headroom_airflow.conduct import AS_OF, DAG_ARGS, asset_extra, run_issue_time
 
 DEFAULT_CANDIDATES = ["seasonal-naive-24", "seasonal-naive-168", "flair", "seasonal-ridge", "exponential-smoothing", "lightgbm"]
 CANDIDATES = [*DEFAULT_CANDIDATES, "auto-arima", "auto-ets", "mstl", "theta", "auto-ces", "prophet", "window-ridge", "gru"]
 
 
 @dag(
+    **DAG_ARGS,
     schedule=AssetOrTimeSchedule(timetable=CronDataIntervalTimetable("0 3 * * 1", timezone="UTC"), assets=[RETRAINING]),
-    start_date=START,
-    end_date=END,
-    catchup=False,
     max_active_runs=1,
-    default_args=DEFAULT_ARGS,
     tags=["headroom", "models"],
     doc_md=__doc__,
     params={

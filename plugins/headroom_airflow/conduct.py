@@ -11,13 +11,7 @@ from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, get
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AS_OF", "DEFAULT_ARGS", "END", "START", "asset_extra", "current_run_type", "run_issue_time"]
-
-START: Final = datetime(2026, 1, 1, tzinfo=UTC)
-
-# A recording has an end: after it the clock makes no runs, so that a demo is never woken by the calendar on the wall.
-_RECORDING_END = os.environ.get("HEADROOM_RECORDING_END")
-END: Final = datetime.fromisoformat(_RECORDING_END) if _RECORDING_END else None
+__all__ = ["AS_OF", "DAG_ARGS", "asset_extra", "current_run_type", "run_issue_time"]
 
 _RETRY_POLICY: Final = ExceptionRetryPolicy(
     rules=[
@@ -34,14 +28,22 @@ _RETRY_POLICY: Final = ExceptionRetryPolicy(
     ]
 )
 
-DEFAULT_ARGS: Final[dict[str, Any]] = {
-    "owner": "headroom",
-    "retries": 3,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=10),
-    "retry_policy": _RETRY_POLICY,
-    "execution_timeout": timedelta(hours=1),
+# A recording has an end: after it the clock makes no runs, so that a demo is never woken by the calendar on the wall.
+_RECORDING_END: Final = os.environ.get("HEADROOM_RECORDING_END")
+
+DAG_ARGS: Final[dict[str, Any]] = {
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    "end_date": datetime.fromisoformat(_RECORDING_END) if _RECORDING_END else None,
+    "catchup": False,
+    "default_args": {
+        "owner": "headroom",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=10),
+        "retry_policy": _RETRY_POLICY,
+        "execution_timeout": timedelta(hours=1),
+    },
 }
 
 AS_OF: Final = Param(
