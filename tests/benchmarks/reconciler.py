@@ -29,6 +29,7 @@ from infra.cloud import Cloud
 from infra.ledger import Ledger
 from infra.local_cloud import read_access_log
 from infra.reconciler import reconcile
+from tests.infra.plan_rows import UNREAD
 
 REGION, ZONES, PROJECT = "europe-west9", ("europe-west9-a", "europe-west9-b"), "headroom-bench"
 ISSUE = pd.Timestamp("2026-07-08", tz="UTC")
@@ -104,20 +105,9 @@ def plan_of(machines: Sequence[int], gib: Sequence[int], issue: pd.Timestamp) ->
         pd.DataFrame({"service": names, "resource": resource, "unit": unit, "machine_type": kind, "hot": amounts, "needed": amounts})
         for resource, unit, kind, amounts in (("instances", "instances", "n2-standard-4", machines), ("storage", "GiB", "", gib))
     ]
-    same = {
-        "issue_time": issue,
-        "region": REGION,
-        "warm": 0.0,
-        "cold": 0.0,
-        "leased": 0.0,
-        "leased_usd": 0.0,
-        "confidence": 0.9,
-        "tier": "high",
-        "policy": "tiered",
-    }
-    rest = {"why": "benchmark", "cost_usd": 1.0, "peak_cost_usd": 1.0, "model_version": "1", "available_at": issue}
+    same = {**UNREAD, "issue_time": issue, "region": REGION, "warm": 0.0, "available_at": issue}
     hours = pd.DataFrame({"ds": pd.date_range(issue, periods=HOURS, freq="h")})
-    frame = pd.concat(parts).merge(hours, how="cross").assign(**same, **rest).astype({"hot": float, "needed": float})
+    frame = pd.concat(parts).merge(hours, how="cross").assign(**same).astype({"hot": float, "needed": float})
     return conform(TABLES["plans"], frame).to_pandas().drop(columns="day")
 
 

@@ -12,6 +12,20 @@ REGION = "europe-west9"
 ZONES = ("europe-west9-a", "europe-west9-b")
 PROJECT = "headroom-test"
 
+# What a plan says besides, which no reconciliation depends on.
+UNREAD = {
+    "cold": 0.0,
+    "leased": 0.0,
+    "leased_usd": 0.0,
+    "confidence": 0.9,
+    "tier": "high",
+    "policy": "tiered",
+    "why": "test",
+    "cost_usd": 1.0,
+    "peak_cost_usd": 1.0,
+    "model_version": "1",
+}
+
 _SETTINGS = """
 regions:
   {region}: {{zones: [{region}-a, {region}-b], quotas: {{N2_CPUS: 1000}}, interconnect: {{attachment: link, minimum_gbps: 1}}}}
@@ -78,15 +92,6 @@ def _row(issue: pd.Timestamp, region: str, service: str, resource: str, hour: in
         "needed": hot + warm,
         "hot": hot,
         "warm": warm,
-        "cold": 0.0,
-        "leased": 0.0,
-        "leased_usd": 0.0,
-        "confidence": 0.9,
-        "tier": "high",
-        "policy": "tiered",
-        "why": "test",
-        "cost_usd": 1.0,
-        "peak_cost_usd": 1.0,
-        "model_version": "1",
+        **UNREAD,
         "available_at": issue,
     }

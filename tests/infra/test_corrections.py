@@ -1,9 +1,6 @@
 """A correction in the cloud: standby machines run and stand by again, reservations stay, and it may be killed like a plan's reconciliation."""
 
-import multiprocessing
-import os
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 from cloud_world import World, world
-from plan_rows import ISSUE, PROJECT, REGION, ZONES, plan_of, settings, settings_text
+from killing import kill_at
+from plan_rows import ISSUE, REGION, ZONES, plan_of, settings_text
 
 from headroom.settings import parse_settings
 from infra.bill import held_hours
-from infra.cloud import Cloud
 from infra.corrections import Correction, corrections_in_force
-from infra.ledger import Ledger
-from infra.reconciler import ReconcileReport, reconcile
+from infra.reconciler import ReconcileReport
 from infra.stockouts import scarcity
 
 EDGE = "headroom-edge-n2-standard-8"
@@ -224,14 +220,9 @@ def test_killed_at_every_step_and_run_again_it_ends_in_the_same_state(tmp_path: 
     with copied(start, tmp_path / "clean") as here:
         correct(here, correction(5), checkpoint=steps.append)
     assert "before send" in steps
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["google.cloud.compute_v1", "infra.reconciler", "cloud_world"])
     for number in [number for number, name in enumerate(steps, start=1) if name.startswith("before")]:
         with copied(start, tmp_path / f"killed-{number}") as here:
-            victim = context.Process(target=_die_at, args=(number, str(here.ledger.engine.url), here.address))
-            victim.start()
-            victim.join()
-            assert victim.exitcode == -signal.SIGKILL
+            kill_at(number, here, PLAN, issue_time=ISSUE, corrections=[correction(5)])
             row = correction(5) if number % 2 else correction(4, at=ISSUE + 2 * FIVE)
             correct(here, row)
             wait(here)
@@ -243,16 +234,3 @@ def test_killed_at_every_step_and_run_again_it_ends_in_the_same_state(tmp_path: 
 def copied(start: Path, folder: Path) -> Any:
     shutil.copytree(start, folder)
     return world(folder, link=None)
-
-
-def _die_at(number: int, ledger: str, address: str) -> None:
-    steps: list[str] = []
-
-    def checkpoint(name: str) -> None:
-        steps.append(name)
-        if len(steps) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    cloud = Cloud(PROJECT, address, timeout=30)
-    options: dict[str, Any] = {"issue_time": ISSUE, "region": REGION, "settle_seconds": 5}
-    reconcile(settings(), Ledger.open(ledger), cloud, PLAN, corrections=[correction(5)], checkpoint=checkpoint, **options)

@@ -4,11 +4,7 @@ The process that is killed is a real one (SIGKILL), the cloud answers over HTTP,
 own copy of cloud and ledger.
 """
 
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,13 +14,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from cloud_world import World, world
-from plan_rows import ISSUE, PROJECT, REGION, ZONES, plan_of, settings
+from killing import kill_at
+from plan_rows import ISSUE, REGION, ZONES, plan_of
 
-from infra.cloud import Cloud
-from infra.ledger import Ledger
 from infra.reconciler import reconcile
 
-_ONE_AT_A_TIME = threading.Lock()  # multiprocessing mixes up exit codes of children that several threads wait for
 NEXT = ISSUE + pd.Timedelta("12h")
 # Zone a has fewer machines than are wanted, so the run meets refusals and searches.
 STOCK = {ZONES[0]: {"n2-standard-8": 2}}
@@ -34,19 +28,19 @@ CHANGE = plan_of({"edge": {"instances": (3, 2), "bandwidth": 1.0}, "batch": {"st
 
 
 @pytest.mark.slow
-def test_killed_at_every_step_of_a_first_allocation(tmp_path: Path, workers: Any) -> None:
+def test_killed_at_every_step_of_a_first_allocation(tmp_path: Path) -> None:
     start = _prepared(tmp_path / "start", before=())
-    _kill_everywhere(tmp_path, start, workers, GROW, ISSUE)
+    _kill_everywhere(tmp_path, start, GROW, ISSUE)
 
 
 @pytest.mark.slow
-def test_killed_at_every_step_of_a_change(tmp_path: Path, workers: Any) -> None:
+def test_killed_at_every_step_of_a_change(tmp_path: Path) -> None:
     start = _prepared(tmp_path / "start", before=((GROW, ISSUE),))
-    _kill_everywhere(tmp_path, start, workers, CHANGE, NEXT)
+    _kill_everywhere(tmp_path, start, CHANGE, NEXT)
 
 
 @pytest.mark.slow
-def test_killed_and_taken_up_only_by_the_next_allocation(tmp_path: Path, workers: Any) -> None:
+def test_killed_and_taken_up_only_by_the_next_allocation(tmp_path: Path) -> None:
     start = _prepared(tmp_path / "start", before=())
     clean = tmp_path / "clean"
     shutil.copytree(start, clean)
@@ -56,21 +50,13 @@ def test_killed_and_taken_up_only_by_the_next_allocation(tmp_path: Path, workers
         _run(here, CHANGE, NEXT)
         wanted = _amounts(_state(here))
     for number in range(1, len(steps) + 1, 9):
-        with _copy_killed_at(number, tmp_path, start, workers, GROW, ISSUE) as here:
+        with _copy_killed_at(number, tmp_path, start, GROW, ISSUE) as here:
             _run(here, CHANGE, NEXT)
             assert _amounts(_state(here)) == wanted, f"killed at step {number}: {steps[number - 1]}"
             _assert_nothing_twice(here)
 
 
-@pytest.fixture(scope="module")
-def workers() -> Any:
-    """Processes start as forks of one that has imported what is slow to import."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["google.cloud.compute_v1", "infra.reconciler", "cloud_world"])
-    return context
-
-
-def _kill_everywhere(tmp_path: Path, start: Path, workers: Any, plan: pd.DataFrame, issue: pd.Timestamp) -> None:
+def _kill_everywhere(tmp_path: Path, start: Path, plan: pd.DataFrame, issue: pd.Timestamp) -> None:
     clean = tmp_path / "clean"
     shutil.copytree(start, clean)
     steps: list[str] = []
@@ -85,7 +71,7 @@ def _kill_everywhere(tmp_path: Path, start: Path, workers: Any, plan: pd.DataFra
     numbers = [number for number, name in enumerate(steps, start=1) if name.startswith("before") or number == len(steps)]
 
     def check(number: int) -> None:
-        with _copy_killed_at(number, tmp_path, start, workers, plan, issue) as here:
+        with _copy_killed_at(number, tmp_path, start, plan, issue) as here:
             _run(here, plan, issue)
             assert _state(here) == wanted, f"killed at step {number}: {steps[number - 1]}"
             _assert_nothing_twice(here)
@@ -116,30 +102,14 @@ def _opened(folder: Path) -> Iterator[World]:
 
 
 @contextmanager
-def _copy_killed_at(number: int, tmp_path: Path, start: Path, workers: Any, plan: pd.DataFrame, issue: pd.Timestamp) -> Iterator[World]:
+def _copy_killed_at(number: int, tmp_path: Path, start: Path, plan: pd.DataFrame, issue: pd.Timestamp) -> Iterator[World]:
     """A copy of `start` in which a process was killed at its step `number`."""
     folder = tmp_path / f"killed-{number}"
     shutil.copytree(start, folder)
     with _opened(folder) as here:
-        victim = workers.Process(target=_die_at, args=(number, str(here.ledger.engine.url), here.address, plan, issue))
-        with _ONE_AT_A_TIME:
-            victim.start()
-            victim.join()
-        assert victim.exitcode == -signal.SIGKILL
+        kill_at(number, here, plan, issue_time=issue)
         yield here
     shutil.rmtree(folder)
-
-
-def _die_at(number: int, ledger: str, address: str, plan: pd.DataFrame, issue: pd.Timestamp) -> None:
-    steps: list[str] = []
-
-    def checkpoint(name: str) -> None:
-        steps.append(name)
-        if len(steps) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    cloud = Cloud(PROJECT, address, timeout=30)
-    reconcile(settings(), Ledger.open(ledger), cloud, plan, issue_time=issue, region=REGION, settle_seconds=5, checkpoint=checkpoint)
 
 
 def _state(here: World) -> dict[str, Any]:
