@@ -1,4 +1,4 @@
-"""Commands about the installation: run, up, down, cloud, doctor."""
+"""Commands about the installation: run, up, down, cloud, doctor, compact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
-    for command in (run, up, down, cloud, doctor):
+    for command in (run, up, down, cloud, doctor, compact):
         app.command()(command)
 
 
@@ -78,3 +78,14 @@ def doctor() -> None:
             console.print(f"      -> {finding.remedy}", highlight=False)
     if any(not finding.ok and finding.needed for finding in findings):
         raise typer.Exit(1)
+
+
+def compact() -> None:
+    """Put together the lake's many small files, and delete those that were replaced more than a week ago. No row changes; safe at any time."""
+    from headroom.lake_upkeep import tend_lake
+    from headroom.runtime import Runtime
+
+    console = open_console()
+    with console.status("compacting the lake"):
+        for done in tend_lake(Runtime.open().lake):
+            console.print(str(done), highlight=False)

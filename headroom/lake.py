@@ -145,6 +145,10 @@ class Lake:
         table = _table(name)
         return self._versions(table, self._open(table), start, end, where or {})
 
+    def open_table(self, name: str) -> DeltaTable | None:
+        """The newest state of a table; None when it was never made."""
+        return self._open(_table(name))
+
     def _versions(
         self, table: Table, snapshot: DeltaTable | None, start: pd.Timestamp, end: pd.Timestamp, where: Mapping[str, Value]
     ) -> pd.DataFrame:

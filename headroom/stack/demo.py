@@ -26,6 +26,7 @@ _DAGS: Final = (
     "correct_capacity",
     "learn_from_usage",
     "replay",
+    "compact_lake",
 )
 _TIMEOUT: Final = 600.0
 
