@@ -18,16 +18,13 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, dag, task
 
-from headroom_airflow.conduct import DEFAULT_ARGS, END, START
+from headroom_airflow.conduct import DAG_ARGS
 
 
 @dag(
+    **DAG_ARGS,
     schedule=CronDataIntervalTimetable("40 1 * * *", timezone="UTC"),
-    start_date=START,
-    end_date=END,
-    catchup=False,
     max_active_runs=1,
-    default_args=DEFAULT_ARGS,
     tags=["headroom", "data"],
     doc_md=__doc__,
 )
