@@ -18,11 +18,12 @@ from headroom.home import Home
 from headroom.lake import Lake
 from headroom.report_page.anomaly_list import anomaly_spans
 from headroom.report_page.chart_data import read_charts
+from headroom.report_page.correction_chart import correction_figures
 from headroom.report_page.fan_chart import draw_fan_chart
 from headroom.report_page.fan_data import FanChart
 from headroom.settings import Settings
 from headroom.summary import ServiceSummary, Summary, summarise
-from headroom.summary_text import amount, spent_words
+from headroom.summary_text import amount, corrected_words, spent_words
 from headroom.vocabulary import SeriesId
 
 __all__ = ["write_report"]
@@ -30,6 +31,8 @@ __all__ = ["write_report"]
 _PAGE: Final = Path(__file__).with_name("report_page")
 _RECENT: Final = pd.Timedelta(days=7)
 _SHOWN_ANOMALIES: Final = 12
+_SHOWN_SPELLS: Final = 12
+_SHOWN_CORRECTED: Final = 6
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ def write_report(
             regions=_by_region(summary.services, charts),
             anomalies=anomaly_spans(charts),
             shown_anomalies=_SHOWN_ANOMALIES,
+            shown_spells=_SHOWN_SPELLS,
+            corrected_figures=correction_figures(summary.corrected, most=_SHOWN_CORRECTED) if summary.corrected else [],
             links=addresses,
         )
     )
@@ -101,12 +106,18 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(amount=amount, usd="{:,.0f}".format, spent=spent_words, percent="{:.0%}".format, stamp=_stamp)
+    environment.filters.update(amount=amount, usd="{:,.0f}".format, percent="{:.0%}".format, stamp=_stamp, until=_until)
+    environment.filters.update(spent=spent_words, corrected=corrected_words)
     return environment
 
 
 def _stamp(when: pd.Timestamp) -> str:
     return f"{when:%a} {when.day} {when:%b %H:%M}"
+
+
+def _until(end: pd.Timestamp, start: pd.Timestamp) -> str:
+    """The end of a time whose start is written before it."""
+    return f"{end:%H:%M}" if end.date() == start.date() else _stamp(end)
 
 
 def _accuracy(lake: Lake, issued: pd.Timestamp) -> _Accuracy | None:

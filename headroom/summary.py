@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from headroom.corrected import Corrected, corrected_until
 from headroom.holdings import database_exists, held_now
 from headroom.home import Home
 from headroom.lake import Lake
@@ -89,7 +90,8 @@ class Summary:
     """Everything the end of a run prints, and the head of the report shows.
 
     `held_usd_per_day` is the list price of what the ledger holds, attachments at their step and amounts that last until
-    the next allocation included; None when no reconciliation has run. `spent` is the bill of the last seven days.
+    the next allocation included; None when no reconciliation has run. `spent` is the bill of the last seven days, `corrected` what ran between
+    plans in them; None where `policy.correction` is not set.
     """
 
     issue_time: pd.Timestamp
@@ -99,6 +101,7 @@ class Summary:
     services: tuple[ServiceSummary, ...]
     held_usd_per_day: float | None
     spent: Spent | None
+    corrected: Corrected | None
     champion: Promotion | None
     data: DataQuality
     report: Path
@@ -132,6 +135,7 @@ def summarise(settings: Settings, home: Home, lake: Lake, *, issue_time: pd.Time
         services=tuple(_service(settings, *pair, forecasts, plan, held) for pair in configured if pair in forecast_pairs),
         held_usd_per_day=None if held.empty else float(held["usd_per_hour"].sum()) * 24,
         spent=spent_until(home, lake, issued),
+        corrected=corrected_until(settings, home, issued, issue_time=issue_time),
         champion=_champion(home, issued),
         data=_data_quality(lake, issue_time or issued),
         report=home.report,

@@ -9,11 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from headroom.corrected import Corrected
     from headroom.spent import Spent
     from headroom.summary import DemandPeak, PoolLine, ServiceSummary, Summary
     from models.promotion_log import Promotion
 
-__all__ = ["amount", "champion_words", "demand_words", "print_summary", "saving_words", "spent_words"]
+__all__ = ["amount", "champion_words", "corrected_words", "demand_words", "print_summary", "saving_words", "spent_words"]
 
 _TIER_STYLES: Final = {"high": "green", "medium": "yellow", "low": "red"}
 
@@ -44,6 +45,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(f"held      {summary.held_usd_per_day:,.0f} USD/day of reservations, standby and attachments", highlight=False)
     if summary.spent is not None:
         console.print(f"spent     {spent_words(summary.spent)}", highlight=False)
+    if summary.corrected is not None:
+        console.print(f"corrected {corrected_words(summary.corrected)}", highlight=False)
     console.print(f"champion  {champion_words(summary.champion)}", highlight=False)
     for reason in summary.fallbacks:
         console.print(f"fallback  {reason}", style="yellow", highlight=False)
@@ -74,6 +77,17 @@ def spent_words(spent: Spent) -> str:
     """The bill of the last days, beside the plans and beside doing nothing."""
     days = "hour" if spent.hours == 1 else f"{spent.hours} h"
     return f"{spent.held_usd:,.0f} USD in the last {days}: planned {spent.plan_usd:,.0f}, had nobody changed anything {spent.unchanged_usd:,.0f}"
+
+
+def corrected_words(corrected: Corrected) -> str:
+    """What ran between the plans of the last days, and what it cost beyond them."""
+    if not corrected.spells:
+        return "no plan in the last 7 days: nothing more was needed than hot"
+    times = "once" if len(corrected.spells) == 1 else f"{len(corrected.spells)} times"
+    short = f"; {corrected.short} fell short" if corrected.short else ""
+    return (
+        f"{times} in the last 7 days: {amount(corrected.machine_hours)} machine-hours and {corrected.usd:,.2f} USD beyond the plans{short}"
+    )
 
 
 def amount(value: float) -> str:
