@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, delete, func, ins
 from sqlalchemy.exc import OperationalError
 
 from headroom.errors import UnavailableError
+from headroom.sql_engine import open_engine
 from infra.actions import Action, intent_of, request_id_of
 from infra.ledger_rows import Entry, Fact, Holding, Refusal, Unmet
-from infra.ledger_tables import actions, create_tables, facts, held_history, holdings, open_engine, results, unmet
+from infra.ledger_tables import actions, create_tables, facts, held_history, holdings, results, unmet
 
 __all__ = ["Ledger"]
 

@@ -1,15 +1,12 @@
-"""The ledger's tables and its engine: SQLite with WAL by default, PostgreSQL in production."""
+"""The ledger's tables."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Final
 
-import pandas as pd
 from sqlalchemy import (
     JSON,
     Column,
-    DateTime,
     Engine,
     Float,
     Index,
@@ -18,19 +15,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
-    create_engine,
-    event,
     func,
     inspect,
     select,
     text,
 )
-from sqlalchemy.engine import Dialect
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateColumn
+
+from headroom.sql_engine import UtcTime
 
 __all__ = [
     "accepted",
@@ -42,29 +35,11 @@ __all__ = [
     "facts",
     "held_history",
     "holdings",
-    "open_engine",
     "results",
     "unmet",
 ]
 
-_BUSY_MILLISECONDS: Final = 30_000
 _BOOTSTRAP_LOCK: Final = 0x48656164  # any number that only this bootstrap uses
-
-
-class UtcTime(TypeDecorator[pd.Timestamp]):
-    """A point in time: naive UTC in the database, `pd.Timestamp` in UTC outside."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        if value is None:
-            return None
-        return pd.Timestamp(value).tz_convert("UTC").tz_localize(None).to_pydatetime()
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> pd.Timestamp | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else pd.Timestamp(value, tz="UTC")
-
 
 _METADATA = MetaData()
 
@@ -254,19 +229,6 @@ accepted = Table(
 )
 
 
-def open_engine(url: str) -> Engine:
-    """An engine whose transactions wait for each other instead of failing.
-
-    On SQLite every transaction takes the write lock at its start (a read that later wants to write could otherwise be
-    refused at once), readers do not block (WAL), and a busy database is waited for.
-    """
-    engine = create_engine(url, pool_pre_ping=True)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    return engine
-
-
 def create_tables(engine: Engine) -> None:
     """Create the tables that do not exist, and columns that have a default in tables that lack them; safe to repeat and to race."""
     with engine.begin() as connection:
@@ -278,11 +240,3 @@ def create_tables(engine: Engine) -> None:
             there = {column["name"] for column in known.get_columns(table.name)}
             for column in (c for c in table.columns if c.server_default is not None and c.name not in there):
                 connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {CreateColumn(column).compile(connection)}"))
-
-
-def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.close()

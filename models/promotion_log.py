@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import pandas as pd
 from sqlalchemy import (
     Column,
-    DateTime,
     Engine,
     Float,
     Integer,
@@ -25,35 +23,19 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     insert,
     select,
 )
-from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import IntegrityError
 
 from headroom.errors import BadInputError
+from headroom.sql_engine import UtcTime
 from models.sql_database import SqlDatabase, create_missing
 
 __all__ = ["ACTIONS", "Promotion", "PromotionLog", "create_tables"]
 
 ACTIONS: Final = ("promote", "rollback")
-
-
-class _UtcTime(TypeDecorator[pd.Timestamp]):
-    """A point in time: naive UTC in the database, `pd.Timestamp` in UTC outside."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> datetime | None:
-        del dialect
-        return None if value is None else pd.Timestamp(value).tz_convert("UTC").tz_localize(None).to_pydatetime()
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> pd.Timestamp | None:
-        del dialect
-        return None if value is None else pd.Timestamp(value, tz="UTC")
 
 
 _METADATA = MetaData()
@@ -64,8 +46,8 @@ _PROMOTIONS = Table(
     Column("model", String(255), nullable=False),
     Column("version", String(32), nullable=False),
     Column("run_id", String(64), nullable=False),
-    Column("effective_at", _UtcTime, nullable=False),
-    Column("recorded_at", _UtcTime, nullable=False),
+    Column("effective_at", UtcTime, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
     Column("action", String(16), nullable=False),
     Column("reason", Text, nullable=False),
     Column("score", Float, nullable=True),

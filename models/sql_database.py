@@ -7,26 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import Connection, Engine, MetaData, inspect
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from headroom.errors import UnavailableError
+from headroom.sql_engine import open_engine
 
 __all__ = ["SqlDatabase", "create_missing"]
 
-_BUSY_MILLISECONDS: Final = 30_000
-
 
 class SqlDatabase:
-    """Connections to one database, for one log.
-
-    On SQLite every transaction takes the write lock at its start (one that reads and then writes would be refused instead of waiting),
-    readers do not block, and a busy database is waited for.
-    """
+    """Connections to one database, for one log; its transactions wait for each other (`headroom.sql_engine.open_engine`)."""
 
     def __init__(self, url: str, tables: MetaData, *, name: str) -> None:
         """Nothing is connected yet.
@@ -36,11 +28,8 @@ class SqlDatabase:
             tables: of the log; made at the first transaction.
             name: of the log, for messages.
         """
-        self._engine = create_engine(url, pool_pre_ping=True)
+        self._engine = open_engine(url)
         self._tables, self._name, self._ready = tables, name, False
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _wait_when_busy)
-            event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
     def close(self) -> None:
         self._engine.dispose()
@@ -72,12 +61,3 @@ def create_missing(engine: Engine, tables: MetaData) -> None:
     except (IntegrityError, OperationalError, ProgrammingError):
         if set(tables.tables) - set(inspect(engine).get_table_names()):  # else another process created them meanwhile
             raise
-
-
-def _wait_when_busy(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    del record
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.close()

@@ -52,13 +52,12 @@ def prepare_state(home: Home, environment: Mapping[str, str]) -> None:
 
 
 def _create_tables(home: Home) -> None:
-    from sqlalchemy import create_engine
-
+    from headroom.sql_engine import open_engine
     from infra.ledger_tables import create_tables as create_ledger
     from models.promotion_log import create_tables as create_promotions
     from models.tuning.store import create_tables as create_tuning
 
-    engine = create_engine(home.database_url)
+    engine = open_engine(home.database_url)
     create_ledger(engine)
     create_promotions(engine)
     create_tuning(engine)

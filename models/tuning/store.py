@@ -11,14 +11,12 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import (
     Boolean,
     Column,
-    DateTime,
     Engine,
     Float,
     Integer,
@@ -36,30 +34,30 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from headroom.sql_engine import UtcTime
 from models.sql_database import SqlDatabase, create_missing
 from models.tuning.arms import Tuning
 
 __all__ = ["Choice", "TuningLog", "create_tables"]
 
 _METADATA = MetaData()
-# Times are naive UTC in the database, `pd.Timestamp` in UTC outside.
 _CHOICES = Table(
     "tuning_choices",
     _METADATA,
     Column("id", Integer, primary_key=True),
     Column("segment", String(255), nullable=False),
-    Column("issue_time", DateTime, nullable=False, index=True),
+    Column("issue_time", UtcTime, nullable=False, index=True),
     Column("arm", String(64), nullable=False),
     Column("tuning", Text, nullable=False),
     Column("context", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("frozen", Boolean, nullable=False),
-    Column("recorded_at", DateTime, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
     # Known once the horizon has been measured: loss over the reference's, hours that it rests on, reward, and the run that learnt it.
     Column("ratio", Float, nullable=True),
     Column("hours", Integer, nullable=True),
     Column("reward", Float, nullable=True),
-    Column("learnt_at", DateTime, nullable=True, index=True),
+    Column("learnt_at", UtcTime, nullable=True, index=True),
     Column("learns", Boolean, nullable=True),
     UniqueConstraint("segment", "issue_time", name="tuning_choices_key"),
 )
@@ -115,7 +113,7 @@ class TuningLog:
 
     def choices(self, issue_time: pd.Timestamp) -> dict[str, Choice]:
         """Segment -> choice of the issue time."""
-        query = select(_CHOICES).where(_CHOICES.c.issue_time == _naive(issue_time)).order_by(_CHOICES.c.segment)
+        query = select(_CHOICES).where(_CHOICES.c.issue_time == issue_time).order_by(_CHOICES.c.segment)
         with self._database.transaction() as connection:
             return {row["segment"]: _choice(row) for row in connection.execute(query).mappings()}
 
@@ -130,9 +128,7 @@ class TuningLog:
 
     def unrewarded(self, until: pd.Timestamp) -> pd.DataFrame:
         """`segment, issue_time` of choices without a reward that were made at or before `until`."""
-        query = select(_CHOICES.c.segment, _CHOICES.c.issue_time).where(
-            _CHOICES.c.learnt_at.is_(None), _CHOICES.c.issue_time <= _naive(until)
-        )
+        query = select(_CHOICES.c.segment, _CHOICES.c.issue_time).where(_CHOICES.c.learnt_at.is_(None), _CHOICES.c.issue_time <= until)
         with self._database.transaction() as connection:
             rows = connection.execute(query.order_by(_CHOICES.c.issue_time, _CHOICES.c.segment)).all()
         return _frame(rows, ["segment", "issue_time"])
@@ -158,21 +154,21 @@ class TuningLog:
                 ratio=bindparam("new_ratio"),
                 hours=bindparam("new_hours"),
                 reward=bindparam("new_reward"),
-                learnt_at=_naive(learnt_at),
+                learnt_at=learnt_at,
                 learns=learns,
             )
         )
         values = [
             {
                 "of_segment": str(row["segment"]),
-                "of_issue_time": _naive(row["issue_time"]),
+                "of_issue_time": row["issue_time"],
                 "new_ratio": float(row["ratio"]) if row["ratio"] < float("inf") else None,
                 "new_hours": int(row["hours"]),
                 "new_reward": float(row["reward"]),
             }
             for row in rewards.to_dict("records")
         ]
-        count = select(func.count()).where(_CHOICES.c.learnt_at == _naive(learnt_at))
+        count = select(func.count()).where(_CHOICES.c.learnt_at == learnt_at)
         with self._database.transaction() as connection:
             if values:
                 connection.execute(change, values)
@@ -184,26 +180,27 @@ class TuningLog:
         Returns:
             `segment, issue_time, arm, context, reward`, `context` a dict; by issue time, then segment.
         """
-        known = (_CHOICES.c.learnt_at < _naive(issue_time), _CHOICES.c.learns.is_(True))
+        known = [_CHOICES.c.learnt_at < issue_time, _CHOICES.c.learns.is_(True)]
         columns = [_CHOICES.c[name] for name in ("segment", "issue_time", "arm", "context", "reward")]
         with self._database.transaction() as connection:
             newest = connection.execute(select(func.max(_CHOICES.c.issue_time)).where(*known)).scalar_one()
-            oldest = datetime.min if newest is None else newest - memory.to_pytimedelta()  # noqa: DTZ901 -- naive UTC
-            query = select(*columns).where(*known, _CHOICES.c.issue_time >= oldest)
+            if newest is not None:
+                known.append(_CHOICES.c.issue_time >= newest - memory)
+            query = select(*columns).where(*known)
             rows = connection.execute(query.order_by(_CHOICES.c.issue_time, _CHOICES.c.segment)).all()
         frame = _frame(rows, [column.name for column in columns])
         return frame.assign(context=[json.loads(text) for text in frame["context"]])
 
     def history(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """Every column of the choices of issue times in [start, end), for reports; by issue time, then segment."""
-        query = select(_CHOICES).where(_CHOICES.c.issue_time >= _naive(start), _CHOICES.c.issue_time < _naive(end))
+        query = select(_CHOICES).where(_CHOICES.c.issue_time >= start, _CHOICES.c.issue_time < end)
         with self._database.transaction() as connection:
             rows = connection.execute(query.order_by(_CHOICES.c.issue_time, _CHOICES.c.segment)).all()
         return _frame(rows, list(_CHOICES.columns.keys())).drop(columns="id")
 
     def _add(self, choices: Sequence[Choice]) -> None:
-        there = select(_CHOICES.c.segment).where(_CHOICES.c.issue_time == _naive(choices[0].issue_time))
-        now = _naive(pd.Timestamp.now(tz="UTC"))
+        there = select(_CHOICES.c.segment).where(_CHOICES.c.issue_time == choices[0].issue_time)
+        now = pd.Timestamp.now(tz="UTC")
         with self._database.transaction() as connection:
             taken = set(connection.execute(there).scalars())
             rows = [{**_values(choice), "recorded_at": now} for choice in choices if choice.segment not in taken]
@@ -211,20 +208,16 @@ class TuningLog:
                 connection.execute(insert(_CHOICES), rows)
 
 
-def _naive(time: pd.Timestamp) -> datetime:
-    return pd.Timestamp(time).tz_convert("UTC").tz_localize(None).to_pydatetime()
-
-
 def _frame(rows: Sequence[Any], columns: list[str]) -> pd.DataFrame:
     frame = pd.DataFrame([tuple(row) for row in rows], columns=columns)
     times = [name for name in ("issue_time", "learnt_at", "recorded_at") if name in columns]
-    return frame.assign(**{name: pd.to_datetime(frame[name]).astype("datetime64[us]").dt.tz_localize("UTC") for name in times})
+    return frame.assign(**{name: pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]") for name in times})
 
 
 def _values(choice: Choice) -> dict[str, Any]:
     return {
         "segment": choice.segment,
-        "issue_time": _naive(choice.issue_time),
+        "issue_time": choice.issue_time,
         "arm": choice.arm,
         "tuning": json.dumps(asdict(choice.tuning), sort_keys=True),
         "context": json.dumps(choice.context, sort_keys=True),
@@ -236,7 +229,7 @@ def _values(choice: Choice) -> dict[str, Any]:
 def _choice(row: RowMapping) -> Choice:
     return Choice(
         segment=row["segment"],
-        issue_time=pd.Timestamp(row["issue_time"], tz="UTC"),
+        issue_time=row["issue_time"],
         arm=row["arm"],
         tuning=Tuning(**json.loads(row["tuning"])),
         context=json.loads(row["context"]),

@@ -11,10 +11,11 @@ from plan_rows import ISSUE, PROJECT, REGION, ZONES
 from sqlalchemy import inspect, text
 
 from headroom.errors import UnavailableError
+from headroom.sql_engine import open_engine
 from infra.actions import Action
 from infra.ledger import Ledger
 from infra.ledger_rows import Fact, Holding, Unmet
-from infra.ledger_tables import create_tables, open_engine
+from infra.ledger_tables import create_tables
 
 LATER = ISSUE + pd.Timedelta("12h")
 RESERVE = Action(
