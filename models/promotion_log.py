@@ -7,8 +7,6 @@ issue time names its champion; of rows with the same time the one recorded last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,7 +29,7 @@ from sqlalchemy.exc import IntegrityError
 
 from headroom.errors import BadInputError
 from headroom.sql_engine import UtcTime
-from models.sql_database import SqlDatabase, create_missing
+from models.sql_log import SqlLog, create_missing
 
 __all__ = ["ACTIONS", "Promotion", "PromotionLog", "create_tables"]
 
@@ -85,24 +83,11 @@ def create_tables(engine: Engine) -> None:
     create_missing(engine, _METADATA)
 
 
-class PromotionLog:
+class PromotionLog(SqlLog):
     """The log of one database."""
 
-    def __init__(self, url: str) -> None:
-        self._database = SqlDatabase(url, _METADATA, name="promotion log")
-
-    @classmethod
-    @contextmanager
-    def open(cls, url: str) -> Iterator[PromotionLog]:
-        """The log, its connections closed at the end."""
-        log = cls(url)
-        try:
-            yield log
-        finally:
-            log.close()
-
-    def close(self) -> None:
-        self._database.close()
+    name = "promotion log"
+    tables = _METADATA
 
     def record(
         self,
@@ -161,11 +146,11 @@ class PromotionLog:
         if issue_time is not None:
             query = query.where(_PROMOTIONS.c.effective_at <= issue_time)
         query = query.order_by(_PROMOTIONS.c.effective_at.desc(), _PROMOTIONS.c.ordinal.desc())
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return [_promotion(row) for row in connection.execute(query).mappings()]
 
     def _append(self, newest: Any, values: dict[str, Any]) -> Promotion:
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             last = connection.execute(newest).mappings().first()
             if last is not None and (last["version"], last["run_id"]) == (values["version"], values["run_id"]):
                 return _promotion(last)

@@ -8,8 +8,7 @@ rewards learnt before it, so there is no other state that a crash could tear or 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from headroom.sql_engine import UtcTime
-from models.sql_database import SqlDatabase, create_missing
+from models.sql_log import SqlLog, create_missing
 from models.tuning.arms import Tuning
 
 __all__ = ["Choice", "TuningLog", "create_tables"]
@@ -89,32 +88,16 @@ def create_tables(engine: Engine) -> None:
     create_missing(engine, _METADATA)
 
 
-class TuningLog:
-    """The log of one database."""
+class TuningLog(SqlLog):
+    """The log of one database; every method raises `UnavailableError` when that does not answer."""
 
-    def __init__(self, url: str) -> None:
-        self._database = SqlDatabase(url, _METADATA, name="tuning log")
-
-    @classmethod
-    @contextmanager
-    def open(cls, url: str) -> Iterator[TuningLog]:
-        """The log, its connections closed at the end.
-
-        Every method raises `UnavailableError` when the database does not answer.
-        """
-        log = cls(url)
-        try:
-            yield log
-        finally:
-            log.close()
-
-    def close(self) -> None:
-        self._database.close()
+    name = "tuning log"
+    tables = _METADATA
 
     def choices(self, issue_time: pd.Timestamp) -> dict[str, Choice]:
         """Segment -> choice of the issue time."""
         query = select(_CHOICES).where(_CHOICES.c.issue_time == issue_time).order_by(_CHOICES.c.segment)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return {row["segment"]: _choice(row) for row in connection.execute(query).mappings()}
 
     def add(self, choices: Sequence[Choice]) -> None:
@@ -129,7 +112,7 @@ class TuningLog:
     def unrewarded(self, until: pd.Timestamp) -> pd.DataFrame:
         """`segment, issue_time` of choices without a reward that were made at or before `until`."""
         query = select(_CHOICES.c.segment, _CHOICES.c.issue_time).where(_CHOICES.c.learnt_at.is_(None), _CHOICES.c.issue_time <= until)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(query.order_by(_CHOICES.c.issue_time, _CHOICES.c.segment)).all()
         return _frame(rows, ["segment", "issue_time"])
 
@@ -169,7 +152,7 @@ class TuningLog:
             for row in rewards.to_dict("records")
         ]
         count = select(func.count()).where(_CHOICES.c.learnt_at == learnt_at)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             if values:
                 connection.execute(change, values)
             return int(connection.execute(count).scalar_one())
@@ -182,7 +165,7 @@ class TuningLog:
         """
         known = [_CHOICES.c.learnt_at < issue_time, _CHOICES.c.learns.is_(True)]
         columns = [_CHOICES.c[name] for name in ("segment", "issue_time", "arm", "context", "reward")]
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             newest = connection.execute(select(func.max(_CHOICES.c.issue_time)).where(*known)).scalar_one()
             if newest is not None:
                 known.append(_CHOICES.c.issue_time >= newest - memory)
@@ -194,14 +177,14 @@ class TuningLog:
     def history(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """Every column of the choices of issue times in [start, end), for reports; by issue time, then segment."""
         query = select(_CHOICES).where(_CHOICES.c.issue_time >= start, _CHOICES.c.issue_time < end)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(query.order_by(_CHOICES.c.issue_time, _CHOICES.c.segment)).all()
         return _frame(rows, list(_CHOICES.columns.keys())).drop(columns="id")
 
     def _add(self, choices: Sequence[Choice]) -> None:
         there = select(_CHOICES.c.segment).where(_CHOICES.c.issue_time == choices[0].issue_time)
         now = pd.Timestamp.now(tz="UTC")
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             taken = set(connection.execute(there).scalars())
             rows = [{**_values(choice), "recorded_at": now} for choice in choices if choice.segment not in taken]
             if rows:

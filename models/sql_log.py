@@ -1,4 +1,4 @@
-"""The installation's SQL database, as a log uses it: tables made when absent, waiting instead of failing, one error when it is down.
+"""A log in the installation's SQL database: tables made when absent, waiting instead of failing, one error when it is down.
 
 SQLite by default, PostgreSQL in production; both keep the promises of the logs (`models.promotion_log`, `models.tuning.store`).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar, Self
 
 from sqlalchemy import Connection, Engine, MetaData, inspect
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
@@ -14,22 +15,38 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from headroom.errors import UnavailableError
 from headroom.sql_engine import open_engine
 
-__all__ = ["SqlDatabase", "create_missing"]
+__all__ = ["SqlLog", "create_missing"]
 
 
-class SqlDatabase:
-    """Connections to one database, for one log; its transactions wait for each other (`headroom.sql_engine.open_engine`)."""
+class SqlLog:
+    """A log in one database; its transactions wait for each other (`headroom.sql_engine.open_engine`).
 
-    def __init__(self, url: str, tables: MetaData, *, name: str) -> None:
+    Attributes:
+        name: of the log, for messages.
+        tables: of the log; made at the first transaction.
+    """
+
+    name: ClassVar[str]
+    tables: ClassVar[MetaData]
+
+    def __init__(self, url: str) -> None:
         """Nothing is connected yet.
 
         Args:
             url: SQLAlchemy URL.
-            tables: of the log; made at the first transaction.
-            name: of the log, for messages.
         """
         self._engine = open_engine(url)
-        self._tables, self._name, self._ready = tables, name, False
+        self._ready = False
+
+    @classmethod
+    @contextmanager
+    def open(cls, url: str) -> Iterator[Self]:
+        """The log, its connections closed at the end."""
+        log = cls(url)
+        try:
+            yield log
+        finally:
+            log.close()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -43,14 +60,14 @@ class SqlDatabase:
         """
         try:
             if not self._ready:
-                create_missing(self._engine, self._tables)
+                create_missing(self._engine, self.tables)
                 self._ready = True
             with self._engine.begin() as connection:
                 yield connection
         except OperationalError as error:
             shown = self._engine.url.render_as_string(hide_password=True)
             raise UnavailableError(
-                f"{self._name}: database {shown} does not answer ({error.orig}); check HEADROOM_DATABASE_URL, then retry"
+                f"{self.name}: database {shown} does not answer ({error.orig}); check HEADROOM_DATABASE_URL, then retry"
             ) from error
 
 
