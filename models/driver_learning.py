@@ -20,6 +20,7 @@ from models.driver_regression import Evidence, choose_columns, choose_spread, po
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array
 from models.lag_features import Index
+from models.last_answer import LastAnswer
 from models.rhythm import Rhythm
 
 __all__ = ["learn_effects"]
@@ -44,7 +45,7 @@ _SURE_READING: Final = 3.0
 # An excess of squares that few steps show by chance, in standard errors.
 _DOUBT: Final = 2.0
 _TELLING: Final = ("kind", "region", "service", "unique_id", "start", "end", "strength", "value")
-_LAST: Final[dict[str, DriverEffects | None]] = {}
+_LAST: Final = LastAnswer[DriverEffects | None]()
 
 
 def learn_effects(
@@ -57,13 +58,7 @@ def learn_effects(
     Args:
         events: those that are known, in the version that stands now.
     """
-    question = _digest(names, values, end, events, calendar)
-    if question not in _LAST:
-        learnt = _learnt(names, values, end, events, calendar)
-        _LAST.clear()
-        _LAST[question] = learnt
-        return learnt
-    return _LAST[question]
+    return _LAST.to(_digest(names, values, end, events, calendar), lambda: _learnt(names, values, end, events, calendar))
 
 
 def _learnt(names: list[str], values: Array, end: pd.Timestamp, events: pd.DataFrame, calendar: SeriesCalendar) -> DriverEffects | None:

@@ -15,6 +15,7 @@ import pandas as pd
 from headroom.vocabulary import QUANTILES
 from models.hourly_grid import Array, fill_rows, places
 from models.lag_features import Index
+from models.last_answer import LastAnswer
 from models.log_scale import LogScale
 from models.rhythm import HOURLY, Rhythm
 from models.smoothing import Gains, Seasons, Smoothing, first_forecast
@@ -48,7 +49,7 @@ _NORMAL: Final = np.array([NormalDist().inv_cdf(q) for q in QUANTILES])
 _UNKNOWN: Final = 1.0
 _UNKNOWN_RATIO: Final = 0.3
 _TINY: Final = 1e-12
-_LAST: Final[dict[str, SmoothingFit]] = {}
+_LAST: Final = LastAnswer["SmoothingFit"]()
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,8 @@ def fit_smoothing(
     Args:
         half_life: steps, of shape (series,), after which an origin counts half; the usual one for all when not given.
     """
-    half_life = np.full(len(names), usual_half_life(rhythm)) if half_life is None else half_life
-    question = _digest(names, values, end, rhythm, half_life)
-    if question not in _LAST:
-        learnt = _learnt(names, values, end, rhythm, half_life)
-        _LAST.clear()
-        _LAST[question] = learnt
-        return learnt
-    return _LAST[question]
+    half_lives = np.full(len(names), usual_half_life(rhythm)) if half_life is None else half_life
+    return _LAST.to(_digest(names, values, end, rhythm, half_lives), lambda: _learnt(names, values, end, rhythm, half_lives))
 
 
 def usual_half_life(rhythm: Rhythm) -> float:
