@@ -12,7 +12,7 @@ from headroom.vocabulary import QUANTILE_COLUMNS
 from models.hourly_grid import Array
 from models.rhythm import HOURLY
 
-__all__ = ["REACH", "lowest", "proper", "quantile_frame", "within_reach"]
+__all__ = ["REACH", "lowest", "no_quantiles", "proper", "quantile_frame", "within_reach"]
 
 # A forecast that leaves the range of the history by more than this many ranges has run away.
 REACH: Final = 3.0
@@ -60,3 +60,8 @@ def quantile_frame(
     frame.insert(0, "unique_id", np.repeat(np.asarray(names, dtype=object), horizon))
     frame.insert(1, "ds", hours.append([hours] * (len(names) - 1)) if names else hours[:0])
     return frame
+
+
+def no_quantiles(issue_time: pd.Timestamp) -> pd.DataFrame:
+    """The frame of a candidate that serves no series."""
+    return quantile_frame([], np.empty((0, 0, len(QUANTILE_COLUMNS))), issue_time)

@@ -9,12 +9,12 @@ from typing import Final, Self
 import numpy as np
 import pandas as pd
 
-from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from headroom.vocabulary import HORIZON_HOURS
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, fill_rows, grid, training_grid
 from models.lag_features import Index
 from models.log_scale import LogScale
-from models.quantile_frame import lowest, quantile_frame, within_reach
+from models.quantile_frame import lowest, no_quantiles, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
 from models.smoothing_ahead import forecasts_ahead
 from models.smoothing_end import SmoothingEnd
@@ -65,7 +65,7 @@ class ExponentialSmoothing:
         rhythm = self._rhythm
         names, values = grid(history, issue_time, rhythm)
         if not names or self.fitted is None:
-            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
+            return no_quantiles(issue_time)
         rows = self.fitted.rows(names)
         parts = [slice(at, at + _SERIES_AT_ONCE) for at in range(0, len(names), _SERIES_AT_ONCE)]
         quantiles = np.concatenate([self._quantiles(self.fitted, rows[part], values[part], issue_time, horizon) for part in parts])

@@ -21,7 +21,7 @@ from models.event_features import driver_kinds, event_kinds
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid, training_grid
 from models.lag_features import Index
-from models.quantile_frame import lowest, quantile_frame, within_reach
+from models.quantile_frame import lowest, no_quantiles, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
 from models.smoothing import first_forecast
 from models.smoothing_point import point_ahead, smoothing_point
@@ -115,7 +115,7 @@ class LightGBMQuantile:
         names, values = grid(history, issue_time, rhythm)
         fitted = self._smoothing.fitted
         if not self._boosters or fitted is None:
-            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
+            return no_quantiles(issue_time)
         origin, steps = np.array([rhythm.context]), np.arange(1, horizon + 1)[None, :]
         anchor = point_ahead(fitted, names, values, issue_time, horizon, rhythm)
         table = direct_table(names, values, issue_time, origin, steps, events, self._calendar, self.layout, anchor)

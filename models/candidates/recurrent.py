@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from headroom.errors import BadInputError
-from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from headroom.vocabulary import HORIZON_HOURS
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import grid, training_grid
 from models.lag_features import Index
-from models.quantile_frame import lowest, quantile_frame, within_reach
+from models.quantile_frame import lowest, no_quantiles, quantile_frame, within_reach
 from models.recurrent_network import Parameters, Shape, quantiles_of, train
 from models.recurrent_windows import Outlook, outlook, windows
 from models.rhythm import Rhythm
@@ -82,7 +82,7 @@ class Recurrent:
         rhythm = self._calendar.rhythm
         names, values = grid(history, issue_time, rhythm)
         if not self._parameters or not names:
-            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
+            return no_quantiles(issue_time)
         series, origins = np.arange(len(names)), np.full(len(names), rhythm.context)
         inputs, anchor, scale = windows(names, values, issue_time, series, origins, events, self._calendar, self._outlook)
         departures = quantiles_of(self._shape(), self._parameters, inputs)

@@ -14,7 +14,7 @@ from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, fill_rows, grid, places, training_grid
 from models.lag_features import Index, day_rms
-from models.quantile_frame import lowest, quantile_frame, within_reach
+from models.quantile_frame import lowest, no_quantiles, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
 from models.row_quantiles import row_quantiles
 from models.seasonal_bases import BASES, base_forecasts
@@ -91,7 +91,7 @@ class SeasonalRidge:
         rhythm = self._rhythm
         names, values = grid(history, issue_time, rhythm)
         if not names or not self.fitted.weights.size:
-            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
+            return no_quantiles(issue_time)
         filled, origin, steps = fill_rows(values, rhythm.day), np.array([rhythm.context]), np.arange(1, horizon + 1)[None, :]
         point, scale = ridge_point(self.fitted, names, filled, origin, steps, rhythm)
         errors = self.fitted.errors[self.fitted.rows(names)][:, _block(steps[0], rhythm)]

@@ -8,12 +8,12 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from headroom.vocabulary import HORIZON_HOURS
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import fill_rows, grid, training_grid
 from models.lag_features import Index
 from models.log_scale import LogScale
-from models.quantile_frame import lowest, quantile_frame, within_reach
+from models.quantile_frame import lowest, no_quantiles, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
 from models.window_regression import WindowFit, block_of, fit_windows, windows
 
@@ -49,7 +49,7 @@ class WindowRidge:
         rhythm = self._rhythm
         names, values = grid(history, issue_time, rhythm)
         if not names or self.fitted is None:
-            return quantile_frame([], np.empty((0, horizon, len(QUANTILES))), issue_time, step=rhythm.step)
+            return no_quantiles(issue_time)
         scale = LogScale.of(values)
         series, origins = np.arange(len(names)), np.full(len(names), rhythm.context)
         told = windows(fill_rows(scale.to(values), rhythm.day), series, origins, rhythm)
