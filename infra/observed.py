@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from infra.cloud import AttachmentState, Cloud, DiskState, GroupState, MachineFailure, PoolState, ReservationState
+from infra.cloud import AttachmentState, Cloud, GroupState, MachineFailure, ReservationState, StorageState
 from infra.cloud.writes import LABEL
 from infra.targets import BandwidthTarget, MachineTarget, StorageTarget, Target
 
@@ -27,7 +27,7 @@ class Observed:
     groups: dict[str, GroupState] = field(default_factory=dict)
     templates: frozenset[str] = frozenset()
     attachment: AttachmentState | None = None
-    disks: dict[str, DiskState | PoolState] = field(default_factory=dict)
+    disks: dict[str, StorageState] = field(default_factory=dict)
     failures: dict[str, list[MachineFailure]] = field(default_factory=dict)
 
     def reserved(self, name: str) -> dict[str, ReservationState]:
@@ -59,7 +59,7 @@ def with_failures(cloud: Cloud, observed: Observed) -> Observed:
     return replace(observed, failures={group.name: cloud.failures(group.region, group.name) for group in unsettled})
 
 
-def _disk(cloud: Cloud, region: str, target: StorageTarget) -> DiskState | PoolState | None:
+def _disk(cloud: Cloud, region: str, target: StorageTarget) -> StorageState | None:
     if target.kind == "regional-disk":
         return cloud.regional_disk(region, target.name)
     read = cloud.pool if target.kind == "storage-pool" else cloud.disk

@@ -12,13 +12,12 @@ from infra.cloud.operations import Operation, find_operation, get_operation, rea
 from infra.cloud.owned import Owned, owned_in_region, owned_templates
 from infra.cloud.states import (
     AttachmentState,
-    DiskState,
     GroupState,
     MachineFailure,
     MachineShape,
-    PoolState,
     QuotaState,
     ReservationState,
+    StorageState,
     last_part,
 )
 
@@ -97,14 +96,14 @@ class Cloud:
         request = {"region": region, "interconnect_attachment": name}
         return self._connection.get("InterconnectAttachmentsClient", request, lambda m: AttachmentState.read(region, m))
 
-    def disk(self, zone: str, name: str) -> DiskState | None:
-        return self._connection.get("DisksClient", {"zone": zone, "disk": name}, lambda m: DiskState.read(zone, m))
+    def disk(self, zone: str, name: str) -> StorageState | None:
+        return self._connection.get("DisksClient", {"zone": zone, "disk": name}, lambda m: StorageState.of_disk(zone, m))
 
-    def regional_disk(self, region: str, name: str) -> DiskState | None:
-        return self._connection.get("RegionDisksClient", {"region": region, "disk": name}, lambda m: DiskState.read("", m))
+    def regional_disk(self, region: str, name: str) -> StorageState | None:
+        return self._connection.get("RegionDisksClient", {"region": region, "disk": name}, lambda m: StorageState.of_disk("", m))
 
-    def pool(self, zone: str, name: str) -> PoolState | None:
-        return self._connection.get("StoragePoolsClient", {"zone": zone, "storage_pool": name}, lambda m: PoolState.read(zone, m))
+    def pool(self, zone: str, name: str) -> StorageState | None:
+        return self._connection.get("StoragePoolsClient", {"zone": zone, "storage_pool": name}, lambda m: StorageState.of_pool(zone, m))
 
     def owned(self, region: str, zones: Sequence[str]) -> list[Owned]:
         """What carries our mark in a region and its zones, templates left out."""

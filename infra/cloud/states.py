@@ -7,13 +7,12 @@ from typing import Any
 
 __all__ = [
     "AttachmentState",
-    "DiskState",
     "GroupState",
     "MachineFailure",
     "MachineShape",
-    "PoolState",
     "QuotaState",
     "ReservationState",
+    "StorageState",
     "last_part",
 ]
 
@@ -111,28 +110,19 @@ class AttachmentState:
 
 
 @dataclass(frozen=True)
-class DiskState:
-    """A zonal disk, or a regional one (`zone` is then "")."""
+class StorageState:
+    """A zonal disk, a regional one (`zone` is then ""), or a storage pool."""
 
     zone: str
     name: str
     gib: int
 
     @classmethod
-    def read(cls, zone: str, message: Any) -> DiskState:
+    def of_disk(cls, zone: str, message: Any) -> StorageState:
         return cls(zone=zone, name=message.name, gib=int(message.size_gb))
 
-
-@dataclass(frozen=True)
-class PoolState:
-    """A storage pool."""
-
-    zone: str
-    name: str
-    gib: int
-
     @classmethod
-    def read(cls, zone: str, message: Any) -> PoolState:
+    def of_pool(cls, zone: str, message: Any) -> StorageState:
         return cls(zone=zone, name=message.name, gib=int(message.pool_provisioned_capacity_gb))
 
 
