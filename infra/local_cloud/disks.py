@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from infra.local_cloud.call import Call, last_part
@@ -65,11 +66,4 @@ DISKS: Final = Kind(
     present=_present,
     actions={"resize": Change(_resize, "resizeDisk", "DisksResizeRequest")},
 )
-REGION_DISKS: Final = Kind(
-    collection="disks",
-    schema="Disk",
-    scopes=("regions",),
-    prepare=_prepare,
-    present=_present,
-    actions={"resize": Change(_resize, "resizeDisk", "RegionDisksResizeRequest")},
-)
+REGION_DISKS: Final = replace(DISKS, scopes=("regions",), actions={"resize": Change(_resize, "resizeDisk", "RegionDisksResizeRequest")})

@@ -19,4 +19,4 @@ def series() -> LongFrame:
 @pytest.fixture(scope="session")
 def judgement(series: LongFrame) -> Judgement:
     result = stand_in_engine.backtest_frame(series, horizon=72, windows=3)
-    return judge(result, series, horizon=72, windows=3)  # type: ignore[arg-type]
+    return judge(result, series, horizon=72, windows=3)

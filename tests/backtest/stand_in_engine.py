@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from headroom.progress import Progress, SilentProgress
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
+from models.engine import BacktestResult, ForecastResult
 from models.long_frame import LongFrame
 
-__all__ = ["BacktestResult", "ForecastResult", "backtest_frame", "forecast_frame"]
+__all__ = ["backtest_frame", "forecast_frame"]
 
 SEASONS = {"seasonal-naive-24": 24, "seasonal-naive-168": 168}
-
-
-@dataclass(frozen=True)
-class BacktestResult:
-    forecasts: pd.DataFrame
-    weights: pd.DataFrame
-    importance: pd.DataFrame
-    seconds: dict[str, float]
-    left_out: dict[str, str] = field(default_factory=dict)
-    doubted: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ForecastResult:
-    forecasts: pd.DataFrame
-    weights: pd.DataFrame
-    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def backtest_frame(
