@@ -152,15 +152,13 @@ def test_a_correction_of_an_older_plan_or_moment_undoes_nothing(here: World) -> 
     ledger.engine.dispose()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_one_writer_holds_a_region_and_a_killed_one_lets_go(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    url = f"sqlite:///{tmp_path}/ledger.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+def test_one_writer_holds_a_region_and_a_killed_one_lets_go(database_url: str) -> None:
     context = multiprocessing.get_context("forkserver")
     ready = context.Event()
-    holder = context.Process(target=_hold, args=(url, ready))
+    holder = context.Process(target=_hold, args=(database_url, ready))
     holder.start()
     assert ready.wait(60)
-    engine = create_engine(url)
+    engine = create_engine(database_url)
     with (
         pytest.raises(UnavailableError, match=f"region {REGION} is being reconciled by somebody else"),
         region_lock(engine, REGION, seconds=0.3),

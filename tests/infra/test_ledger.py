@@ -45,28 +45,15 @@ REFUSED = Fact(
 )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    address: str = request.getfixturevalue("postgres_url")
-    engine = open_engine(address)
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return address
-
-
 @pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
-    opened = Ledger.open(url)
+def ledger(database_url: str) -> Iterator[Ledger]:
+    opened = Ledger.open(database_url)
     yield opened
     opened.engine.dispose()
 
 
-def test_a_row_is_readable_by_another_process_before_its_call_and_until_its_end(ledger: Ledger, url: str) -> None:
-    other = Ledger.open(url)
+def test_a_row_is_readable_by_another_process_before_its_call_and_until_its_end(ledger: Ledger, database_url: str) -> None:
+    other = Ledger.open(database_url)
     entry = ledger.plan(PROJECT, ISSUE, RESERVE)
     assert other.unfinished(REGION) == [entry]
     assert entry.action == RESERVE
@@ -133,16 +120,16 @@ def test_an_empty_ledger_answers_with_nothing(ledger: Ledger) -> None:
     assert ledger.recent() == []
 
 
-def test_tables_are_made_once_however_many_start_at_the_same_time(url: str) -> None:
+def test_tables_are_made_once_however_many_start_at_the_same_time(database_url: str) -> None:
     def bootstrap() -> None:
-        engine = open_engine(url)
+        engine = open_engine(database_url)
         try:
             create_tables(engine)
         finally:
             engine.dispose()
 
     _at_the_same_time([bootstrap] * 6)
-    engine = open_engine(url)
+    engine = open_engine(database_url)
     assert {"ledger_actions", "ledger_facts", "ledger_unmet", "ledger_holdings"} <= set(inspect(engine).get_table_names())
     engine.dispose()
 
@@ -170,14 +157,14 @@ def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Pa
         Ledger.open("postgresql+psycopg://me:secret@127.0.0.1:1/headroom")
 
 
-def test_a_ledger_of_before_a_column_gets_it_and_keeps_its_rows(url: str) -> None:
-    old = Ledger.open(url)
+def test_a_ledger_of_before_a_column_gets_it_and_keeps_its_rows(database_url: str) -> None:
+    old = Ledger.open(database_url)
     old.record_result(REGION, ISSUE, [Holding(ZONES[0], "edge", "instances", "hot", RESERVE.name, 10, "instances", 3.5)], [])
     with old.engine.begin() as connection:
         for table in ("ledger_holdings", "ledger_held_history", "ledger_unmet", "ledger_adoptions"):
             connection.execute(text(f"ALTER TABLE {table} DROP COLUMN machine_type"))
     old.engine.dispose()
-    opened = Ledger.open(url)
+    opened = Ledger.open(database_url)
     assert opened.held()[["amount", "machine_type"]].to_numpy().tolist() == [[10, ""]]
     opened.record_result(REGION, LATER, [], [Unmet("edge", "instances", "hot", "instances", 12, 10, "stockout", "n2-standard-8")])
     assert opened.unmet(REGION)["machine_type"].tolist() == ["n2-standard-8"]

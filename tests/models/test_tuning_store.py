@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sqlalchemy import create_engine
 
 from headroom.errors import BadInputError, UnavailableError
 from models.tuning.arms import ARMS, DEFAULT_ARM
@@ -21,19 +20,6 @@ START = pd.Timestamp("2026-07-01", tz="UTC")
 DAY = pd.Timedelta(days=1)
 SEGMENTS = ["web", "batch"]
 CONTEXTS = pd.DataFrame(0.2, index=SEGMENTS, columns=list(FEATURES))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without a tuning log."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/headroom.db"
-    shared: str = request.getfixturevalue("postgres_url")
-    engine = create_engine(shared)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS tuning_choices")
-    engine.dispose()
-    return shared
 
 
 @pytest.fixture
@@ -79,8 +65,8 @@ def live(log: TuningLog, days: int, **options: object) -> list[dict[str, str]]:
     return made
 
 
-def test_a_choice_is_logged_with_all_that_it_rests_on(url: str) -> None:
-    with TuningLog.open(url) as log:
+def test_a_choice_is_logged_with_all_that_it_rests_on(database_url: str) -> None:
+    with TuningLog.open(database_url) as log:
         choice = choose(log, CONTEXTS, issue_time=START)["web"]
         row = log.history(START, START + DAY).set_index("segment").loc["web"]
     assert choice.tuning == ARMS[choice.arm]
@@ -89,16 +75,16 @@ def test_a_choice_is_logged_with_all_that_it_rests_on(url: str) -> None:
     assert pd.isna(row["reward"])
 
 
-def test_a_retry_gives_the_same_choice_whatever_became_known_meanwhile(url: str) -> None:
-    with TuningLog.open(url) as log:
+def test_a_retry_gives_the_same_choice_whatever_became_known_meanwhile(database_url: str) -> None:
+    with TuningLog.open(database_url) as log:
         live(log, 8)
         first = log.choices(START + 5 * DAY)
         assert choose(log, CONTEXTS + 0.5, issue_time=START + 5 * DAY, frozen=True, seed=9) == {name: first[name] for name in SEGMENTS}
         assert len(log.history(START, START + 8 * DAY)) == 8 * len(SEGMENTS)
 
 
-def test_a_reward_is_learnt_once_and_only_when_the_horizon_was_measured(url: str) -> None:
-    with TuningLog.open(url) as log:
+def test_a_reward_is_learnt_once_and_only_when_the_horizon_was_measured(database_url: str) -> None:
+    with TuningLog.open(database_url) as log:
         choose(log, CONTEXTS, issue_time=START)
         early = record_outcomes(log, outcomes(log, START), issue_time=START + 3 * DAY - pd.Timedelta("1h"))
         gappy = record_outcomes(log, outcomes(log, START, hours=40), issue_time=START + 3 * DAY)
@@ -139,8 +125,8 @@ def test_a_backfill_sees_what_a_live_run_saw(local: str, tmp_path: Path) -> None
     assert "after 8 rewards" in on_time["web"].reason
 
 
-def test_what_is_learnt_at_an_issue_time_serves_from_the_next_one_on(url: str) -> None:
-    with TuningLog.open(url) as log:
+def test_what_is_learnt_at_an_issue_time_serves_from_the_next_one_on(database_url: str) -> None:
+    with TuningLog.open(database_url) as log:
         choose(log, CONTEXTS, issue_time=START)
         learn(log, START + 3 * DAY)
         assert log.learnt_before(START + 3 * DAY, 90 * DAY).empty
@@ -176,14 +162,14 @@ def test_frozen_from_the_start_it_takes_the_default(local: str) -> None:
         assert arms(log, START, frozen=True) == dict.fromkeys(SEGMENTS, DEFAULT_ARM)
 
 
-def test_processes_that_choose_together_agree(url: str) -> None:
+def test_processes_that_choose_together_agree(database_url: str) -> None:
     def race(seed: int) -> tuple[str, ...]:
-        with TuningLog.open(url) as log:
+        with TuningLog.open(database_url) as log:
             return tuple(arms(log, START, seed=seed).values())
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(race, range(16)))) == 1
-    with TuningLog.open(url) as log:
+    with TuningLog.open(database_url) as log:
         assert len(log.history(START, START + DAY)) == len(SEGMENTS)
 
 
