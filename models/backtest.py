@@ -17,7 +17,7 @@ from models.rhythm import Rhythm, hours_ahead
 from models.tuning.arms import Tuning
 from models.visible_events import events_known_at
 
-__all__ = ["OOF_COLUMNS", "backtest", "backtest_cutoffs", "seasoned", "split_windows"]
+__all__ = ["OOF_COLUMNS", "backtest", "backtest_cutoffs", "forecast_windows", "seasoned", "split_windows"]
 
 # Columns of an out-of-fold frame; `seconds` is the time that fit and forecast took, per series; `seasoned` says how much the fit had seen.
 OOF_COLUMNS = ("candidate", "unique_id", "cutoff", "ds", "horizon", *QUANTILE_COLUMNS, "y", "seconds", "seasoned")
@@ -77,13 +77,13 @@ def backtest(
         tuning: unique_id -> parameters of its forecasts (see `models.candidates.create`).
     """
     parts = [
-        _at_cutoff(create(name, seed=seed, tuning=tuning), history, events, calendar, cutoff, horizon)
+        forecast_windows(create(name, seed=seed, tuning=tuning), history, events, calendar, cutoff, [(cutoff, history)], horizon)
         for cutoff in cutoffs
         for name in candidates
     ]
     if not parts:
         return pd.DataFrame(columns=list(OOF_COLUMNS))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True).dropna(subset=["y"]).reset_index(drop=True)
 
 
 def seasoned(rows: pd.DataFrame, history: pd.DataFrame, cutoff: pd.Timestamp, horizon: int, rhythm: Rhythm) -> pd.Series[bool]:
@@ -97,28 +97,48 @@ def seasoned(rows: pd.DataFrame, history: pd.DataFrame, cutoff: pd.Timestamp, ho
     return rows["unique_id"].isin(list(enough.index[enough]))
 
 
-def _at_cutoff(
+def forecast_windows(
     forecaster: Forecaster,
     history: pd.DataFrame,
     events: pd.DataFrame,
     calendar: SeriesCalendar,
-    cutoff: pd.Timestamp,
+    moment: pd.Timestamp,
+    windows: Sequence[tuple[pd.Timestamp, pd.DataFrame]],
     horizon: int,
 ) -> pd.DataFrame:
-    seen = believed(history, cutoff)
+    """`OOF_COLUMNS` of windows that one fit serves; `y` is NaN where nothing was measured.
+
+    The fit sees all of `history` that was known at `moment`; every window is forecast from what was known of its own series at its own cutoff,
+    which is `moment` or later. There are no rows of a series that cannot be served.
+
+    Args:
+        windows: cutoffs, each with the history of the series that are forecast there.
+    """
     rhythm = calendar.rhythm
-    seen = seen[~seen["unique_id"].isin(list(unservable(seen, cutoff, rhythm)))]
+    seen = _servable(history, moment, rhythm)
     if seen.empty:
         return pd.DataFrame(columns=list(OOF_COLUMNS))
-    known = events_known_at(events, cutoff)
     started = time.perf_counter()
-    forecaster = forecaster.fit(seen, known, calendar)
-    quantiles = forecaster.predict_quantiles(recent(seen, cutoff, rhythm), known, cutoff, horizon)
-    seconds = (time.perf_counter() - started) / seen["unique_id"].nunique()
-    ahead = (history["ds"] >= cutoff) & (history["ds"] < cutoff + horizon * rhythm.step)
-    truth = history.loc[ahead, ["unique_id", "ds", "y"]].dropna(subset=["y"])
-    rows = quantiles.merge(truth, on=["unique_id", "ds"], how="inner")
-    hours = hours_ahead(rows["ds"], cutoff, rhythm)
-    grown = seasoned(rows, seen, cutoff, horizon, rhythm)
-    rows = rows.assign(candidate=forecaster.name, cutoff=cutoff, horizon=hours, seconds=seconds, seasoned=grown)
-    return rows[list(OOF_COLUMNS)]
+    fitted = forecaster.fit(seen, events_known_at(events, moment), calendar)
+    parts = []
+    for cutoff, own in windows:
+        known = seen if own is history and cutoff == moment else _servable(own, cutoff, rhythm)
+        if known.empty:
+            continue
+        quantiles = fitted.predict_quantiles(recent(known, cutoff, rhythm), events_known_at(events, cutoff), cutoff, horizon)
+        ahead = (own["ds"] >= cutoff) & (own["ds"] < cutoff + horizon * rhythm.step)
+        rows = quantiles.merge(own.loc[ahead, ["unique_id", "ds", "y"]], on=["unique_id", "ds"], how="left")
+        hours, grown = hours_ahead(rows["ds"], cutoff, rhythm), seasoned(rows, known, cutoff, horizon, rhythm)
+        parts.append(rows.assign(candidate=fitted.name, cutoff=cutoff, horizon=hours, seasoned=grown))
+    if not parts:
+        return pd.DataFrame(columns=list(OOF_COLUMNS))
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(seconds=(time.perf_counter() - started) / max(found["unique_id"].nunique(), 1))[list(OOF_COLUMNS)]
+
+
+def _servable(history: pd.DataFrame, moment: pd.Timestamp, rhythm: Rhythm) -> pd.DataFrame:
+    """What is believed at `moment` of the series that can be forecast then; a step that is not over by then is not known."""
+    seen = believed(history, moment)
+    under_way = seen["ds"] > moment - rhythm.step
+    seen = seen[~under_way] if under_way.any() else seen
+    return seen[~seen["unique_id"].isin(list(unservable(seen, moment, rhythm)))]

@@ -104,12 +104,12 @@ def direct_table(
     features = np.empty((len(names), *horizon.shape, len(layout.columns)), dtype=np.float32)
     features[..., 0] = np.array([code.get(name, np.nan) for name in names])[:, None, None]
     features[..., first:told] = lags
-    for rows in _alike([(calendar.timezones.get(name), calendar.shifts.get(name)) for name in names]):
+    for rows in _alike([calendar.timezones.get(name) for name in names]):
         features[rows, ..., 1:first] = _calendar_columns(calendar.local(names[rows[0]], times), origins, horizon, rhythm)
     if layout.kinds or layout.drivers:
-        for rows in _alike([(calendar.shifts.get(name), *who) for name, who in zip(names, _addressed(events, names), strict=True)]):
-            own, true = events_of_series(events, names[rows[0]]), calendar.true(names[rows[0]], times)
-            features[rows, ..., told:] = _event_columns(own, true, origins, horizon, layout, rhythm)
+        for rows in _alike(_addressed(events, names)):
+            own = events_of_series(events, names[rows[0]])
+            features[rows, ..., told:] = _event_columns(own, times, origins, horizon, layout, rhythm)
     return DirectTable(features=features, anchor=anchor, scale=scale)
 
 

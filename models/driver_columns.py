@@ -82,17 +82,17 @@ class DriverLayout:
 def audiences(
     events: pd.DataFrame, names: Sequence[str], times: pd.DatetimeIndex, calendar: SeriesCalendar, readings: Sequence[str] | None = None
 ) -> list[Audience]:
-    """Every series that any row concerns, once; `times` are the steps on the common clock.
+    """Every series that any row concerns, once; `times` are the steps.
 
     Args:
         readings: kinds of them, in order; the most frequent ones when not given.
     """
     kinds = driver_kinds(events) if readings is None else list(readings)
     code, addresses = _addresses(events)
-    members: dict[tuple[pd.Timedelta, tuple[int, ...]], list[int]] = defaultdict(list)
+    members: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for row, concerned in enumerate(_concerned(addresses, names)):
         if concerned:
-            members[calendar.shifts.get(names[row], pd.Timedelta(0)), concerned].append(row)
+            members[concerned].append(row)
     happening = events["value"].isna().to_numpy()
     read = ~happening & events["kind"].isin(kinds).to_numpy()
     told = events[read]
@@ -104,10 +104,9 @@ def audiences(
     ).sorted()
     plain, plain_code = events[happening], code[happening]
     found = []
-    for (_, concerned), rows in members.items():
-        true = calendar.true(names[rows[0]], times)
+    for concerned, rows in members.items():
         own = plain[np.isin(plain_code, concerned)] if len(plain) else plain
-        found.append(Audience(np.array(rows), own, sources.within(concerned, true, len(kinds), calendar.rhythm.step), true))
+        found.append(Audience(np.array(rows), own, sources.within(concerned, times, len(kinds), calendar.rhythm.step), times))
     return found
 
 

@@ -155,5 +155,5 @@ def _digest(names: list[str], values: Array, end: pd.Timestamp, events: pd.DataF
     told = hashlib.blake2b(np.ascontiguousarray(values).tobytes())
     columns = [name for name in _TELLING if name in events.columns]
     told.update(pd.util.hash_pandas_object(events[columns], index=False).to_numpy().tobytes())
-    told.update(repr((columns, names, values.shape, end, calendar.rhythm, [calendar.shifts.get(name) for name in names])).encode())
+    told.update(repr((columns, names, values.shape, end, calendar.rhythm)).encode())
     return told.hexdigest()

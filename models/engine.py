@@ -3,15 +3,15 @@
 A window's forecast is made as a training would make it at its cutoff: candidates are fitted on what lies before, their weights come from
 the out-of-fold windows before it, the calibration from other ones of those, in turn (see `models.backtest.split_windows`). The windows of
 a backtest are the last non-overlapping horizons of each series, so the out-of-fold windows of a later one are the test windows of an
-earlier one and are computed once.
+earlier one and are computed once. Before means by the clock, for all series, wherever each of them ends (see `models.engine_rounds`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, cast
 
 import pandas as pd
 
@@ -19,16 +19,17 @@ from headroom.errors import BadInputError
 from headroom.progress import Progress, SilentProgress
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.anomaly_doubt import DOUBTED, believed
-from models.backtest import seasoned, split_windows
+from models.backtest import split_windows
 from models.calibration import fit_calibration
-from models.candidates import CANDIDATES, NAIVES, create
+from models.candidates import CANDIDATES, GLOBAL_CANDIDATES, NAIVES
 from models.candidates.recurrent import installed
-from models.engine_clock import EngineClock, engine_clock
+from models.engine_clock import EngineClock, engine_clock, without_zone
+from models.engine_rounds import engine_rounds
 from models.engine_workers import Rows, out_of_fold
 from models.ensemble import blend, ensemble_weights
-from models.hourly_grid import recent, unservable
+from models.hourly_grid import unservable
 from models.long_frame import LongFrame
-from models.rhythm import HOURLY, hours_ahead
+from models.rhythm import HOURLY
 from models.trial import may_win, sampled, trial_windows
 from models.visible_events import events_known_at
 
@@ -50,6 +51,8 @@ _COST: Final = {
     "auto-ets": 0.3,
     "auto-ces": 0.6,
 }
+# CPU seconds that a fit takes however few series there are.
+_PER_FIT: Final = {"lightgbm": 0.4}
 # The network's training takes about as long for few series as for many; it learns little from few.
 _NETWORK: Final = "gru"
 _NETWORK_SECONDS: Final = 20.0
@@ -117,29 +120,19 @@ def backtest_frame(
     """
     started = time.process_time()
     clock = engine_clock(series, horizon, events, future)
-    back = _windows_before(clock, horizon, windows)
-    made = _out_of_fold(clock, candidates, windows, back, _Way(seed, progress or SilentProgress(), jobs))
-    oof, names = made.rows, list(made.seconds)
-    finals, weights = [], []
-    for ago in range(windows, 0, -1):
-        now = oof[oof["cutoff"] == clock.cutoff(ago * horizon)]
-        past = oof[oof["cutoff"].isin([clock.cutoff(k * horizon) for k in range(ago + 1, ago + 1 + _WEIGHING + _CALIBRATING)])]
-        if now.empty:
-            continue
-        final, mix = _combine(past, now)
-        finals.append(final)
-        weights.append(_long_weights(mix).assign(cutoff=clock.cutoff(ago * horizon)))
-    if not finals:
+    made = _out_of_fold(clock, candidates, windows, _Way(seed, progress or SilentProgress(), jobs))
+    tested = made.rows[made.rows["back"] <= windows]
+    if tested.empty:
         raise BadInputError(f"no series has the history for a window: {_first_reason(clock, horizon)}")
-    tested = oof[oof["cutoff"] >= clock.cutoff(windows * horizon)]
-    forecasts = clock.own_time(pd.concat([*finals, tested], ignore_index=True))
+    final, weights = _combined(clock, made, tested)
+    forecasts = without_zone(pd.concat([final, tested], ignore_index=True))
     return BacktestResult(
         forecasts=forecasts[_COLUMNS].sort_values(["unique_id", "cutoff", "candidate", "ds"], ignore_index=True),
-        weights=clock.own_time(pd.concat(weights, ignore_index=True))[["unique_id", "cutoff", "candidate", "weight"]],
-        importance=_importance(clock, names, horizon, seed),
+        weights=weights,
+        importance=_importance(clock, list(made.seconds), horizon, seed),
         seconds={**made.seconds, FINAL: time.process_time() - started + made.elsewhere},
         left_out=clock.left_out(set(forecasts["unique_id"]), horizon * windows),
-        doubted=_doubted(clock, clock.cutoff(horizon)),
+        doubted=_doubted(clock),
     )
 
 
@@ -155,31 +148,37 @@ def forecast_frame(
     jobs: int = 1,
 ) -> ForecastResult:
     """Select, calibrate, fit and forecast the next `horizon` steps of every series; arguments and errors as in `backtest_frame`."""
-    listener = progress or SilentProgress()
     clock = engine_clock(series, horizon, events, future)
-    seen = believed(clock.history, clock.end)
-    usable = seen[~seen["unique_id"].isin(list(unservable(seen, clock.end, clock.rhythm)))]
-    if usable.empty:
+    made = _out_of_fold(clock, candidates, 0, _Way(seed, progress or SilentProgress(), jobs))
+    ahead = made.rows[made.rows["back"] == 0]
+    if ahead.empty:
         raise BadInputError(f"no series has the history for a forecast: {_first_reason(clock, 0)}")
-    back = _windows_before(clock, horizon, 0)
-    made = _out_of_fold(clock, candidates, 0, back, _Way(seed, listener, jobs))
-    oof, names = made.rows, list(made.seconds)
-    known = events_known_at(clock.events, clock.end)
-    listener.start(len(names), "forecast")
-    parts = []
-    for name in names:
-        fitted = create(name, seed=seed).fit(usable, known, clock.calendar)
-        parts.append(fitted.predict_quantiles(recent(usable, clock.end, clock.rhythm), known, clock.end, horizon).assign(candidate=name))
-        listener.advance(1, name)
-    now = pd.concat(parts, ignore_index=True).assign(cutoff=clock.end)
-    grown = seasoned(now, usable, clock.end, horizon, clock.rhythm)
-    final, mix = _combine(oof, now.assign(horizon=hours_ahead(now["ds"], clock.end, clock.rhythm), seasoned=grown))
-    forecasts = clock.own_time(final)[["unique_id", "ds", *QUANTILE_COLUMNS]]
+    final, weights = _combined(clock, made, ahead)
+    forecasts = without_zone(final)[["unique_id", "ds", *QUANTILE_COLUMNS]]
     return ForecastResult(
         forecasts=forecasts.sort_values(["unique_id", "ds"], ignore_index=True),
-        weights=_long_weights(mix),
+        weights=weights.drop(columns="cutoff"),
         left_out=clock.left_out(set(forecasts["unique_id"]), 0),
     )
+
+
+def _combined(clock: EngineClock, made: Rows, wanted: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(final forecast of the windows of `wanted`, their weights): each combined by what was known when its candidates were fitted."""
+    horizon, cutoffs = clock.rhythm.horizon * clock.rhythm.step, cast("pd.Series[pd.Timestamp]", made.rows["cutoff"])
+    finals, weights = [], []
+    for moment in sorted(wanted["moment"].unique()):
+        now = wanted[wanted["moment"] == moment]
+        # Whole horizons before the moment in which a window ends: series that end at different times have it at different cutoffs.
+        ago = (moment - cutoffs) // horizon
+        past = made.rows[(ago >= 1) & (ago <= _WEIGHING + _CALIBRATING) & (made.rows["back"] > 0)]
+        past = past.assign(cutoff=moment - ago[past.index] * horizon)
+        entered = [name for name in made.seconds if made.since.get(name, moment) <= moment]
+        final, mix = _combine(past[past["candidate"].isin(entered)], now[now["candidate"].isin(entered)])
+        finals.append(final)
+        windows = now[["unique_id", "cutoff"]].drop_duplicates()
+        weights.append(_long_weights(mix).merge(windows, on="unique_id"))
+    table = without_zone(pd.concat(weights, ignore_index=True))
+    return pd.concat(finals, ignore_index=True), table[["unique_id", "cutoff", "candidate", "weight"]]
 
 
 def _combine(past: pd.DataFrame, now: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -197,10 +196,16 @@ def _combine(past: pd.DataFrame, now: pd.DataFrame) -> tuple[pd.DataFrame, pd.Da
     return final.assign(candidate=FINAL), mix
 
 
-def _windows_before(clock: EngineClock, horizon: int, windows: int) -> int:
-    """Out-of-fold windows that the longest series has room for before its test windows; 0 leaves the naive uncalibrated."""
+def _windows_before(clock: EngineClock, windows: int) -> int:
+    """Out-of-fold windows that the longest series has room for before its test windows; 0 leaves the naive uncalibrated.
+
+    A series whose fits are made before its own cutoffs needs one more, to have as many that ended by then.
+    """
+    horizon, most = clock.rhythm.horizon, _WEIGHING + _CALIBRATING
     room = clock.steps - (windows + 1) * horizon - clock.rhythm.shortest
-    return max(0, min(_WEIGHING + _CALIBRATING, room // horizon + 1))
+    rounds = engine_rounds(clock.ends, clock.rhythm, range(windows + most + 1))
+    ragged = any(at.moment < window.cutoff for at in rounds for window in at.windows)
+    return max(0, min(most + ragged, room // horizon + 1))
 
 
 @dataclass(frozen=True)
@@ -212,24 +217,32 @@ class _Way:
     jobs: int
 
 
-def _out_of_fold(clock: EngineClock, asked: Sequence[str], windows: int, back: int, way: _Way) -> Rows:
-    """Rows of the last `windows` + `back` windows: of the candidates asked for and the naives, or else of those that are worth their time."""
+def _out_of_fold(clock: EngineClock, asked: Sequence[str], windows: int, way: _Way) -> Rows:
+    """Rows of the last `windows`, or of what lies ahead for 0, and of those that combine them.
+
+    They are of the candidates asked for and the naives, or else of those that are worth their time.
+    """
     if unknown := sorted(set(asked) - set(CANDIDATES)):
         raise BadInputError(f"candidate {unknown[0]!r} is unknown; known: {', '.join(CANDIDATES)}")
-    backs = range(windows + back, 0, -1)
+    back = _windows_before(clock, windows)
+    backs = range(windows + back, 0 if windows else -1, -1)
     if asked:
         return _rows(clock, [name for name in CANDIDATES if name in {*asked, *NAIVES}], backs, way)
-    affordable = _affordable(clock, len(backs) + (not windows))
+    affordable = _affordable(clock, backs)
     dear = [name for name in affordable if name == _NETWORK or _COST[name] > _DEAR]
     cheap = _rows(clock, [name for name in affordable if name not in dear], backs, way)
-    past = cheap.rows[cheap.rows["cutoff"] < clock.cutoff(windows * clock.rhythm.horizon)]
+    past = cheap.rows[cheap.rows["back"] > windows]
     if not dear or past.empty:
         return cheap
     sample = sampled(clock, list(past["unique_id"].unique()))
     newest = range(windows + trial_windows(sample.count, back), windows, -1)
     trials = [_rows(clock if name == _NETWORK else sample, [name], newest, way, f"trial of {name}") for name in dear]
-    won = [name for trial in trials for name in may_win(past, trial.rows)]
-    return cheap.joined(_rows(clock, won, backs, way, f"backtest of {', '.join(won)}")) if won else cheap
+    # Who won counts from the end of the trial on: of series that ended before it, nobody could have known.
+    horizon = clock.rhythm.horizon * clock.rhythm.step
+    since = {name: trial.rows["cutoff"].max() + horizon for trial in trials for name in may_win(past, trial.rows)}
+    if not since:
+        return cheap
+    return replace(cheap.joined(_rows(clock, list(since), backs, way, f"backtest of {', '.join(since)}")), since=since)
 
 
 def _rows(clock: EngineClock, names: Sequence[str], backs: Sequence[int], way: _Way, what: str = "backtest") -> Rows:
@@ -239,36 +252,45 @@ def _rows(clock: EngineClock, names: Sequence[str], backs: Sequence[int], way: _
     return out_of_fold(clock, names, backs, seed=way.seed, progress=way.progress, jobs=jobs, what=what)
 
 
-def _affordable(clock: EngineClock, windows: int) -> list[str]:
-    """The cheapest candidates until the time budget is spent; they cost more where a day has more steps than 24."""
+def _affordable(clock: EngineClock, backs: Sequence[int]) -> list[str]:
+    """The cheapest candidates until the time budget is spent; they cost more where a day has more steps than 24.
+
+    What learns from all series is fitted in every round, on the series that still were within the time it looks at.
+    """
+    rhythm, windows = clock.rhythm, len(backs)
+    moments = [at.moment for at in engine_rounds(clock.ends, rhythm, backs)]
+    learning = sum(int((clock.ends > moment - rhythm.training * rhythm.step).sum()) for moment in moments)
     spent, chosen = 0.0, set()
     for name, cost in _COST.items():
-        price = cost * clock.count * windows * max(1.0, clock.rhythm.context / HOURLY.context)
+        served = max(learning, clock.count * windows) if name in GLOBAL_CANDIDATES else clock.count * windows
+        price = cost * served * max(1.0, rhythm.context / HOURLY.context) + _PER_FIT.get(name, 0.0) * len(moments)
         if name in NAIVES or spent + price <= _BUDGET_SECONDS:
             chosen.add(name)
             spent += price
-    if installed() and clock.count >= _NETWORK_SERIES and spent + _NETWORK_SECONDS * windows <= _BUDGET_SECONDS:
+    if installed() and clock.count >= _NETWORK_SERIES and spent + _NETWORK_SECONDS * len(moments) <= _BUDGET_SECONDS:
         chosen.add(_NETWORK)
     return [name for name in CANDIDATES if name in chosen]
 
 
 def _importance(clock: EngineClock, names: Sequence[str], horizon: int, seed: int) -> pd.DataFrame:
-    """What LightGBM leans on when fitted on everything before the last window."""
+    """What LightGBM leans on when fitted on everything before the last window of most series."""
+    nothing = pd.DataFrame({"feature": pd.Series(dtype=str), "share": pd.Series(dtype=float)})
     if "lightgbm" not in names:
-        return pd.DataFrame({"feature": pd.Series(dtype=str), "share": pd.Series(dtype=float)})
+        return nothing
     from models.candidates.lightgbm_quantile import LightGBMQuantile
 
-    cutoff = clock.cutoff(horizon)
+    cutoff = clock.usual_end - horizon * clock.rhythm.step
     seen = believed(clock.history, cutoff)
     seen = seen[~seen["unique_id"].isin(list(unservable(seen, cutoff, clock.rhythm)))]
     if seen.empty:
-        return pd.DataFrame({"feature": pd.Series(dtype=str), "share": pd.Series(dtype=float)})
+        return nothing
     return LightGBMQuantile(seed=seed).fit(seen, events_known_at(clock.events, cutoff), clock.calendar).importance()
 
 
-def _doubted(clock: EngineClock, moment: pd.Timestamp) -> dict[str, int]:
-    """How many rows of each series are known at `moment` to be faults."""
-    rows = clock.history.loc[clock.history[DOUBTED] <= moment, "unique_id"].astype(object)
+def _doubted(clock: EngineClock) -> dict[str, int]:
+    """How many rows of each series are known to be faults at the beginning of its last window."""
+    ids, horizon = clock.history["unique_id"].astype(object), clock.rhythm.horizon * clock.rhythm.step
+    rows = ids[clock.history[DOUBTED] <= ids.map(clock.ends) - horizon]
     return {str(name): int(count) for name, count in rows.value_counts().sort_index().items()}
 
 

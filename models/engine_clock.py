@@ -1,19 +1,21 @@
-"""One clock for series that end at different times: each is moved so that all end together, and the calendar knows by how much."""
+"""What the engine works on: the history of all series, when each of them ends, and what was known of events when."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import pandas as pd
 
-from models.anomaly_doubt import DOUBTED, with_doubts
+from models.anomaly_doubt import with_doubts
+from models.engine_rounds import usual_end
 from models.forecaster import SeriesCalendar
-from models.hourly_grid import numbered, recent
+from models.hourly_grid import numbered
 from models.long_frame import LongFrame
 from models.rhythm import Rhythm
 
-__all__ = ["EngineClock", "engine_clock"]
+__all__ = ["EngineClock", "engine_clock", "without_zone"]
 
 # Known all along: before any cutoff.
 _EVER: Final = pd.Timestamp("1900-01-01", tz="UTC")
@@ -25,52 +27,62 @@ class EngineClock:
     """What the engine works on.
 
     Attributes:
-        history: `unique_id, ds, y` on the common clock, UTC, and `DOUBTED` (see `models.anomaly_doubt`). Series are categories, so that no window
+        history: `unique_id, ds, y`, UTC, and `DOUBTED` (see `models.anomaly_doubt`). Series are categories, so that no window
             and no candidate looks at all their names again.
-        events: happenings and readings, as in the `events` table, with `unique_id` beside; in their own time.
-        calendar: knows the shift of every series.
-        end: first step that no series has.
+        events: happenings and readings, as in the `events` table, with `unique_id` beside.
+        rhythm: step and horizon of all series.
     """
 
     history: pd.DataFrame
     events: pd.DataFrame
-    calendar: SeriesCalendar
-    end: pd.Timestamp
+    rhythm: Rhythm
+
+    @cached_property
+    def ends(self) -> pd.Series[pd.Timestamp]:
+        """unique_id -> the first step that the series does not have."""
+        last = self.history.groupby("unique_id", observed=True)["ds"].max()
+        return (last + self.rhythm.step).rename(index=str)
+
+    @cached_property
+    def by_end(self) -> dict[pd.Timestamp, pd.DataFrame]:
+        """The history of the series that end at the same time."""
+        if len(self.ends.unique()) == 1:
+            return {self.usual_end: self.history}
+        ends = self.history["unique_id"].astype(object).map(self.ends)
+        return {pd.Timestamp(end): rows for end, rows in self.history.groupby(ends)}
+
+    @property
+    def usual_end(self) -> pd.Timestamp:
+        """The end that most series have."""
+        return usual_end(self.ends)
+
+    @property
+    def calendar(self) -> SeriesCalendar:
+        """All series live in UTC."""
+        return SeriesCalendar(rhythm=self.rhythm)
 
     @property
     def count(self) -> int:
-        return int(self.history["unique_id"].nunique())
+        return len(self.ends)
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Length of the longest series."""
-        return int((self.end - self.history["ds"].min()) / self.rhythm.step)
-
-    @property
-    def rhythm(self) -> Rhythm:
-        """Step and horizon of all series."""
-        return self.calendar.rhythm
-
-    def cutoff(self, steps: int) -> pd.Timestamp:
-        """The moment `steps` before the end."""
-        return self.end - steps * self.rhythm.step
-
-    def own_time(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """`rows` with `ds` and `cutoff` in each series' own time, without a zone."""
-        shift = rows["unique_id"].map(self.calendar.shifts).astype("timedelta64[us]")
-        moved = {name: (rows[name] - shift).dt.tz_localize(None).astype("datetime64[us]") for name in ("ds", "cutoff") if name in rows}
-        return rows.assign(**moved)
+        first = self.history.groupby("unique_id", observed=True)["ds"].min().rename(index=str)
+        return int((self.ends - first).max() / self.rhythm.step)
 
     def left_out(self, served: set[str], steps: int) -> dict[str, str]:
-        """Series without a forecast, and why."""
-        cutoff = self.cutoff(steps)
-        counts = recent(self.history, cutoff, self.rhythm).groupby("unique_id", observed=True)["ds"].size()
-        missing = sorted(set(self.history["unique_id"].unique()) - served)
-        return {name: self._why(name, int(counts.get(name, 0)), cutoff) for name in missing}
+        """Series without a forecast, and why; `steps` before its end the first of its windows begins."""
+        cutoffs = self.ends - steps * self.rhythm.step
+        missing = sorted(set(self.ends.index) - served)
+        rows = self.history[self.history["unique_id"].isin(missing)]
+        own = rows["unique_id"].astype(object).map(cutoffs)
+        inside = (rows["ds"] < own) & (rows["ds"] >= own - self.rhythm.context * self.rhythm.step)
+        counts = rows.loc[inside, "unique_id"].astype(object).value_counts()
+        return {name: self._why(int(counts.get(name, 0)), cutoffs[name]) for name in missing}
 
-    def _why(self, name: str, measured: int, cutoff: pd.Timestamp) -> str:
-        own = (cutoff - self.calendar.shifts.get(name, pd.Timedelta(0))).tz_localize(None)
-        rhythm = self.rhythm
+    def _why(self, measured: int, cutoff: pd.Timestamp) -> str:
+        own, rhythm = cutoff.tz_localize(None), self.rhythm
         if measured >= rhythm.shortest:
             return f"no candidate could forecast it at {own.isoformat()}; is the file too short for this many windows?"
         days = rhythm.context // rhythm.day
@@ -78,22 +90,24 @@ class EngineClock:
 
 
 def engine_clock(series: LongFrame, horizon: int, events: pd.DataFrame | None = None, future: pd.DataFrame | None = None) -> EngineClock:
-    """Move every series so that its last measurement is the last step of all.
+    """The history of `series` with what is doubted in it, and events and readings beside.
 
     Raises:
         BadInputError: when the step is longer than a day.
     """
     rhythm = Rhythm(series.step, horizon)
-    own_ends = series.rows.groupby("unique_id")["ds"].max() + rhythm.step
-    end = own_ends.max()
-    shifts = {str(name): end - own for name, own in own_ends.items()}
     known = [frame for frame in (_happenings(events), _readings(future, rhythm.step)) if len(frame)]
     told = pd.concat(known, ignore_index=True) if known else _happenings(None)
     own = series.rows.assign(ds=series.rows["ds"].dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
-    doubted, shift = with_doubts(own, told, step=rhythm.step), own["unique_id"].map(shifts)
-    history = doubted.assign(**{name: (doubted[name] + shift).astype("datetime64[us, UTC]") for name in ("ds", DOUBTED)})
+    history = with_doubts(own, told, step=rhythm.step)
     history["unique_id"] = numbered(history["unique_id"])
-    return EngineClock(history, told, SeriesCalendar(shifts=shifts, rhythm=rhythm), pd.Timestamp(end).tz_localize("UTC"))
+    return EngineClock(history, told, rhythm)
+
+
+def without_zone(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with `ds` and `cutoff` as a file has them: UTC without a zone."""
+    times = {name: rows[name].dt.tz_localize(None).astype("datetime64[us]") for name in ("ds", "cutoff") if name in rows}
+    return rows.assign(**times)
 
 
 def _happenings(events: pd.DataFrame | None) -> pd.DataFrame:

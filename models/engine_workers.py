@@ -6,16 +6,18 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pandas as pd
 
 from headroom.progress import Progress
-from models.backtest import OOF_COLUMNS, backtest
+from models.backtest import OOF_COLUMNS, forecast_windows
+from models.candidates import create
 from models.engine_clock import EngineClock
+from models.engine_rounds import Round, engine_rounds
 
 __all__ = ["Rows", "end_with_the_caller", "out_of_fold"]
 
@@ -30,14 +32,17 @@ class Rows:
     """Out-of-fold rows.
 
     Attributes:
-        rows: `models.backtest.OOF_COLUMNS`.
+        rows: `models.backtest.OOF_COLUMNS`, `back` (horizons to the end of the series) and `moment` (what the fit had seen ended there); `y` is
+            NaN where `back` is 0.
         seconds: candidate -> CPU seconds; its keys are the candidates that ran.
         elsewhere: CPU seconds of other processes, also of rows that were not kept.
+        since: candidate -> time from which on it may take part in a forecast; before it, it was not known to be worth its cost.
     """
 
     rows: pd.DataFrame
     seconds: dict[str, float]
     elsewhere: float = 0.0
+    since: Mapping[str, pd.Timestamp] = field(default_factory=dict)
 
     def joined(self, other: Rows) -> Rows:
         """These rows and those of other candidates."""
@@ -48,38 +53,47 @@ class Rows:
 def out_of_fold(
     clock: EngineClock, names: Sequence[str], backs: Sequence[int], *, seed: int, progress: Progress, jobs: int = 1, what: str = "backtest"
 ) -> Rows:
-    """Rows of every candidate at the cutoffs `back` horizons before the end; the same with any number of jobs. `what` is said of the progress."""
-    tasks = [(name, back) for back in backs for name in names]
+    """Rows of every candidate at the cutoffs `backs` horizons before the end of every series (0: what lies ahead).
+
+    The rows are the same with any number of jobs. `what` is said of the progress.
+    """
+    rounds = engine_rounds(clock.ends, clock.rhythm, backs)
+    tasks = [(name, at) for at in rounds for name in names]
     seconds, found = dict.fromkeys(names, 0.0), {}
     progress.start(len(tasks), what)
-    for task, rows, spent in _each(clock, names, backs, seed, jobs):
+    for task, rows, spent in _each(clock, names, rounds, seed, jobs):
         found[task] = rows
         seconds[task[0]] += spent
-        progress.advance(1, f"{task[0]}, {task[1]} windows back")
+        progress.advance(1, f"{task[0]}, {_words(task[1])}")
     full = [found[task] for task in tasks if len(found[task])]
-    rows = pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=list(OOF_COLUMNS))
+    rows = pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=[*OOF_COLUMNS, "back", "moment"])
     return Rows(rows, seconds, sum(seconds.values()) if jobs > 1 else 0.0)
 
 
-_Task = tuple[str, int]
+def _words(at: Round) -> str:
+    backs = sorted({window.back for window in at.windows})
+    return "next steps" if backs == [0] else f"{backs[0]} windows back" if len(backs) == 1 else f"{backs[0]} to {backs[-1]} windows back"
+
+
+_Task = tuple[str, Round]
 
 
 def _each(
-    clock: EngineClock, names: Sequence[str], backs: Sequence[int], seed: int, jobs: int
+    clock: EngineClock, names: Sequence[str], rounds: Sequence[Round], seed: int, jobs: int
 ) -> Iterator[tuple[_Task, pd.DataFrame, float]]:
     """Every task with its rows and CPU seconds, in any order.
 
-    A window is one piece of work: its candidates share the effects of drivers and the smoothing that they were fitted with.
+    A round is one piece of work: its candidates share the effects of drivers and the smoothing that they were fitted with.
     """
     if jobs == 1:
-        for back in backs:
+        for at in rounds:
             for name in names:
-                yield (name, back), *_one(clock, (name, back), seed)
+                yield (name, at), *_one(clock, (name, at), seed)
         return
     # Not forked: threads of the caller (a progress bar) would leave their locks held in the child.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(clock,)) as pool:
-        running = {pool.submit(_given_window, tuple(names), back, seed): back for back in backs}
+        running = {pool.submit(_given_round, tuple(names), at, seed): at for at in rounds}
         for done in as_completed(running):
             for name, result in zip(names, done.result(), strict=True):
                 yield (name, running[done]), *result
@@ -96,12 +110,17 @@ def _begin(clock: EngineClock) -> None:
     _given[:] = [clock]
 
 
-def _given_window(names: Sequence[str], back: int, seed: int) -> list[tuple[pd.DataFrame, float]]:
-    return [_one(_given[0], (name, back), seed) for name in names]
+def _given_round(names: Sequence[str], at: Round, seed: int) -> list[tuple[pd.DataFrame, float]]:
+    return [_one(_given[0], (name, at), seed) for name in names]
 
 
 def _one(clock: EngineClock, task: _Task, seed: int) -> tuple[pd.DataFrame, float]:
-    name, back = task
-    started, horizon = time.process_time(), clock.rhythm.horizon
-    rows = backtest([name], clock.history, clock.events, clock.calendar, [clock.cutoff(back * horizon)], horizon, seed=seed)
-    return rows, time.process_time() - started
+    name, at = task
+    started = time.process_time()
+    windows = [(window.cutoff, clock.by_end[window.end]) for window in at.windows]
+    rows = forecast_windows(create(name, seed=seed), clock.history, clock.events, clock.calendar, at.moment, windows, clock.rhythm.horizon)
+    if rows.empty:
+        return rows, time.process_time() - started
+    ahead: pd.Series[pd.Timedelta] = rows["unique_id"].astype(object).map(clock.ends) - rows["cutoff"]
+    told = rows.assign(back=ahead // (clock.rhythm.horizon * clock.rhythm.step), moment=at.moment)
+    return told[told["y"].notna() | (told["back"] == 0)], time.process_time() - started

@@ -22,12 +22,10 @@ class SeriesCalendar:
 
     Attributes:
         timezones: unique_id -> IANA time zone; a series that is not listed lives in UTC.
-        shifts: unique_id -> how much later than in truth its hours are told, when series were moved to end together.
         rhythm: step of all series.
     """
 
     timezones: Mapping[str, str] = field(default_factory=dict)
-    shifts: Mapping[str, pd.Timedelta] = field(default_factory=dict)
     rhythm: Rhythm = HOURLY
 
     @classmethod
@@ -37,11 +35,7 @@ class SeriesCalendar:
 
     def local(self, unique_id: str, ds: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """`ds` (UTC) as local time of the series."""
-        return self.true(unique_id, ds).tz_convert(self.timezones.get(unique_id, "UTC"))
-
-    def true(self, unique_id: str, ds: pd.DatetimeIndex) -> pd.DatetimeIndex:
-        """`ds` (UTC) as it was before the series was moved."""
-        return ds - self.shifts[unique_id] if unique_id in self.shifts else ds
+        return ds.tz_convert(self.timezones.get(unique_id, "UTC"))
 
 
 class Forecaster(Protocol):

@@ -21,7 +21,7 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.progress import Progress, SilentProgress
 from headroom.vocabulary import QUANTILE_COLUMNS
-from models.anomaly_doubt import DOUBTED, believed
+from models.anomaly_doubt import believed
 from models.candidates import NAIVES
 from models.engine_clock import engine_clock
 from models.engine_workers import end_with_the_caller
@@ -80,13 +80,11 @@ def issue_forecasts(
     names = [name for name in READY if name in {*candidates, *NAIVES}]
     listener = progress or SilentProgress()
     clock = engine_clock(series, horizon, events)
-    shifts = clock.history["unique_id"].map(clock.calendar.shifts).astype("timedelta64[us]")
-    history = clock.history.assign(**{name: clock.history[name] - shifts for name in ("ds", DOUBTED)})
-    ids = sorted(str(name) for name in history["unique_id"].unique())
+    history, ids = clock.history, sorted(clock.ends.index)
     stride = _stride(issue_times, series.step, horizon)
     before = _warm_up(history, clock.rhythm, _utc(issue_times)[0], stride)
     moments = [*before, *_utc(issue_times)]
-    work = _Work(history, clock.events, SeriesCalendar(rhythm=clock.rhythm), names, ids, seed)
+    work = _Work(history, clock.events, clock.calendar, names, ids, seed)
     listener.start(len(moments), "forecasts")
     values = np.concatenate(_each(work, _stretches(moments, refit_every), jobs, listener))
     truth, last = measured(history, ids, moments, series.step, horizon)

@@ -164,16 +164,16 @@ def _ahead(name: str, events: pd.DataFrame, times: pd.DatetimeIndex, origins: In
     rhythm = calendar.rhythm
     steps = np.arange(1, rhythm.horizon + 1)
     target = origins[:, None] + steps - 1
-    local, true = calendar.local(name, times), calendar.true(name, times)
+    local = calendar.local(name, times)
     turn = 2 * np.pi * (local.hour.to_numpy() + local.minute.to_numpy() / 60.0) / 24.0
     parts = [np.column_stack([np.sin(turn), np.cos(turn), np.sin(2 * turn), np.cos(2 * turn)])[target]]
     if known.weekdays:
         parts.append(np.eye(_DAYS_OF_WEEK)[local.weekday.to_numpy()][target])
     if known.kinds or known.drivers:
-        always = _outside(events, true, calendar, known)
+        always = _outside(events, times, calendar, known)
         now = always[target]
-        for place, seen in known_at_each_origin(events, true[origins], rhythm.hours(rhythm.horizon)).items():
-            now[place] = _outside(seen, true[target[place]], calendar, known)
+        for place, seen in known_at_each_origin(events, times[origins], rhythm.hours(rhythm.horizon)).items():
+            now[place] = _outside(seen, times[target[place]], calendar, known)
         before = [always[np.clip(target - lag, 0, None)] for lag in (anchor_lag(steps, rhythm.day), rhythm.week)]
         parts += [now, *(now - then for then in before)]
     return np.concatenate(parts, axis=-1).astype(np.float32)

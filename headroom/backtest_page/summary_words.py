@@ -116,6 +116,6 @@ def _ends(judged: Judgement) -> str:
         return ""
     days = apart / pd.Timedelta("1D")
     return (
-        f"Series end up to {f'{days:.0f} days' if days >= 2 else f'{24 * days:.0f} hours'} apart: each has its own last windows, and what is "
-        "learnt from all series for such a window has seen the others up to as far before their own end, which may be later by the clock."
+        f"Series end up to {f'{days:.0f} days' if days >= 2 else f'{24 * days:.0f} hours'} apart: each has its own last windows, and is "
+        "forecast there by what was known of all series by then."
     )

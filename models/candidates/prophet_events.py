@@ -52,7 +52,7 @@ class ProphetEvents:
         measured = dict(zip(names, values, strict=True))
 
         def one(name: str, filled: Array, ahead: int) -> Array:  # Prophet bears gaps, so the measured hours are fitted
-            regressors = _regressors(events_of_series(events, name), self._calendar.true(name, hours), filled.size + ahead, rhythm.step)
+            regressors = _regressors(events_of_series(events, name), hours, filled.size + ahead, rhythm.step)
             model = partial(_prophet, weekly=filled.size >= 2 * rhythm.week, flexibility=self._flexibility(name))
             return _forecast(measured[name][-filled.size :], hours[-filled.size - ahead :], regressors, self.seed, model)
 

@@ -13,10 +13,7 @@ from models.forecaster import SeriesCalendar
 NAMES: Final = [*(f"region{at % 2}/service{at // 2}/cpu" for at in range(6)), "link", "link/service1"]
 END: Final = pd.Timestamp("2026-03-02", tz="UTC")
 LAYOUT: Final = Layout(tuple(NAMES[:-1]), ("launch",), ("temperature",))
-CALENDAR: Final = SeriesCalendar(
-    timezones={NAMES[0]: "Europe/Berlin", NAMES[3]: "Europe/Berlin"},
-    shifts={NAMES[1]: pd.Timedelta(hours=5), NAMES[3]: pd.Timedelta(hours=5)},
-)
+CALENDAR: Final = SeriesCalendar(timezones={NAMES[0]: "Europe/Berlin", NAMES[3]: "Europe/Berlin"})
 
 
 def _events() -> pd.DataFrame:

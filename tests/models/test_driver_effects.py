@@ -196,22 +196,6 @@ def test_a_reading_that_is_not_there_ahead_has_no_effect_and_widens():
     assert (width(forecast(history, cut)) > width(forecast(history, whole))).all()
 
 
-def test_events_are_met_in_the_true_time_of_a_series_that_was_moved():
-    moved = pd.Timedelta(hours=31)
-    truth = demand(added=80 * during(STARTS))
-    calendar = SeriesCalendar(shifts={EDGE: moved})
-    shifted = truth.assign(ds=truth["ds"] + moved)
-    history = shifted[(shifted["ds"] < CUTOFF) & (shifted["ds"] >= START)]
-    names, values = grid(history, CUTOFF, steps=DAYS * 24)
-    effects = learn_effects(names, values, CUTOFF, matches(), calendar)
-    assert effects is not None
-    told = effects.at(names, values, CUTOFF, 72, matches(), calendar)
-    assert told is not None
-    on = np.roll(during([*STARTS, AHEAD]), 31) > 0
-    assert told.effect[0, on].mean() == pytest.approx(80, abs=12)
-    assert np.abs(told.effect[0, ~on]).mean() < 2
-
-
 def test_a_series_is_forecast_alone_as_among_others():
     load = walk()
     history = past(demand(added=20 * load), demand(OTHER, added=25 * load, seed=1))

@@ -1,4 +1,4 @@
-"""The engine's clock: series that end at different times end together, and come back to their own time; events stay in theirs."""
+"""What the engine works on: series with their own ends, and events with the time at which they became known."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from headroom.errors import BadInputError
-from models.engine_clock import EngineClock, engine_clock
-from models.event_features import event_hours
+from models.engine_clock import engine_clock, without_zone
 from models.long_frame import LongFrame
 from models.visible_events import events_of_series
 
@@ -32,34 +31,20 @@ def event(start: pd.Timestamp, **told: object) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(times, "datetime64[us]"))
 
 
-def own_ds(clock: EngineClock) -> pd.DataFrame:
-    return clock.own_time(clock.history)[["unique_id", "ds", "y"]].astype({"unique_id": object})
-
-
-def test_all_series_end_together():
+def test_every_series_keeps_its_own_time_and_end():
     clock = engine_clock(two(), 72)
-    assert clock.end == END.tz_localize("UTC")
-    assert set(clock.history.groupby("unique_id", observed=True)["ds"].max()) == {clock.end - HOUR}
+    told = without_zone(clock.history)[["unique_id", "ds", "y"]].astype({"unique_id": object})
+    pd.testing.assert_frame_equal(told, two().rows)
+    assert clock.ends.to_dict() == {"a/web/cpu": END.tz_localize("UTC"), "b/db/cpu": (END - 50.5 * HOUR).tz_localize("UTC")}
     assert (clock.count, clock.steps) == (2, 200)
-    assert clock.cutoff(72) == clock.end - 72 * HOUR
 
 
-def test_own_time_gives_back_what_was_handed_in():
-    pd.testing.assert_frame_equal(own_ds(engine_clock(two(), 72)), two().rows)
-
-
-def test_cutoffs_come_back_as_each_series_own():
-    clock = engine_clock(two(), 72)
-    told = clock.own_time(pd.DataFrame({"unique_id": ["a/web/cpu", "b/db/cpu"], "cutoff": [clock.cutoff(72)] * 2, "y": [1.0, 2.0]}))
-    assert told["cutoff"].tolist() == [END - 72 * HOUR, END - 122.5 * HOUR]
-    assert told["y"].tolist() == [1.0, 2.0]
-
-
-def test_the_calendar_tells_the_true_hour_of_a_moved_series():
-    clock = engine_clock(two(), 72)
-    last = pd.DatetimeIndex([clock.end - HOUR])
-    assert clock.calendar.true("b/db/cpu", last)[0] == (END - 51.5 * HOUR).tz_localize("UTC")
-    assert clock.calendar.true("a/web/cpu", last)[0] == clock.end - HOUR
+def test_series_are_together_with_those_that_end_when_they_do():
+    parts = engine_clock(two(), 72).by_end
+    assert {end: list(rows["unique_id"].unique()) for end, rows in parts.items()} == {
+        END.tz_localize("UTC"): ["a/web/cpu"],
+        (END - 50.5 * HOUR).tz_localize("UTC"): ["b/db/cpu"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -75,14 +60,6 @@ def test_the_calendar_tells_the_true_hour_of_a_moved_series():
 def test_an_event_concerns_whom_it_names(told, concerned):
     clock = engine_clock(two(), 72, event(END, **told))
     assert [name for name in ("a/web/cpu", "b/db/cpu") if len(events_of_series(clock.events, name))] == concerned
-
-
-def test_an_event_falls_on_the_hours_that_a_moved_series_had_then():
-    """It starts ten hours before the own end of `b/db/cpu`."""
-    clock = engine_clock(two(), 72, event(END - 60.5 * HOUR, unique_id="b/db/cpu"))
-    moved = clock.history.loc[clock.history["unique_id"] == "b/db/cpu", "ds"]
-    during = event_hours(clock.events, ["match"], clock.calendar.true("b/db/cpu", pd.DatetimeIndex(moved)))[:, 0]
-    assert during.nonzero()[0].tolist() == [140, 141]
 
 
 def test_an_event_is_known_from_when_it_was_announced_or_all_along():
@@ -112,6 +89,7 @@ def test_who_has_no_forecast_is_told_with_the_reason():
     assert list(reasons) == ["b/db/cpu"]
     assert "40 measured hours" in reasons["b/db/cpu"]
     assert "0 measured hours" in engine_clock(short, 72).left_out({"a/web/cpu"}, 72)["b/db/cpu"]
+    assert "before 2026-03-07T00:00:00" in engine_clock(short, 72).left_out({"a/web/cpu"}, 72)["b/db/cpu"]
 
 
 def test_a_step_of_five_minutes_counts_its_own_steps():
@@ -122,7 +100,8 @@ def test_a_step_of_five_minutes_counts_its_own_steps():
     )
     clock = engine_clock(LongFrame(minutes, pd.Timedelta(minutes=5)), 36)
     assert clock.rhythm.day == 288
-    assert clock.cutoff(36) == clock.end - pd.Timedelta(hours=3)
+    assert clock.steps == 200
+    assert clock.ends["b/db/cpu"] == (END - 51.5 * HOUR + pd.Timedelta(minutes=5)).tz_localize("UTC")
 
 
 def test_a_step_longer_than_a_day_is_refused():
