@@ -68,7 +68,6 @@ def backtest(
 
     from headroom.backtest_judgement import judge
     from headroom.backtest_report import write_backtest
-    from headroom.country_holidays import with_country_holidays
     from headroom.progress_bar import ProgressBar
     from models import engine
     from models.accuracy import FINAL
@@ -78,8 +77,7 @@ def backtest(
     check_folder(output)
     method = method_of(totals) if totals else None
     series = _read(console, source, freq, totals=method is not None)
-    happenings, regressors = _read_drivers(events, future, series)
-    happenings = with_country_holidays(happenings, series, holidays, timezone)
+    happenings, regressors = _read_drivers(events, future, holidays, timezone, series)
     with ProgressBar(console) as progress:
         result = engine.backtest_frame(
             series,
@@ -119,7 +117,6 @@ def forecast(
     Example: headroom forecast --input demo/hourly.csv --events demo/events.csv --horizon 72 --output var/forecast.csv
     """
     from headroom.atomic_write import write_whole
-    from headroom.country_holidays import with_country_holidays
     from headroom.errors import BadInputError
     from headroom.progress_bar import ProgressBar
     from headroom.vocabulary import QUANTILE_COLUMNS
@@ -130,8 +127,7 @@ def forecast(
     check_file(output, (".csv", ".parquet"))
     method = method_of(totals) if totals else None
     series = _read(console, source, freq, totals=method is not None)
-    happenings, regressors = _read_drivers(events, future, series)
-    happenings = with_country_holidays(happenings, series, holidays, timezone)
+    happenings, regressors = _read_drivers(events, future, holidays, timezone, series)
     if regressors is not None and regressors["ds"].max() < (over := series.rows["ds"].max() + horizon * series.step):
         console.print(
             f"  --future ends at {regressors['ds'].max()}, the forecast at {over}: give it for all steps, or what lies after it goes without",
@@ -169,10 +165,15 @@ def _read(console: Console, path: Path, freq: str | None, *, totals: bool) -> Lo
     return series
 
 
-def _read_drivers(events: Path | None, future: Path | None, series: LongFrame) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+def _read_drivers(
+    events: Path | None, future: Path | None, holidays: str | None, timezone: str, series: LongFrame
+) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    """(events and public holidays, regressors)."""
+    from headroom.country_holidays import with_country_holidays
     from models.drivers import read_future
 
-    return events_of(events, series), (_that_meet(read_future(future), series) if future else None)
+    happenings, regressors = events_of(events, series), (_that_meet(read_future(future), series) if future else None)
+    return with_country_holidays(happenings, series, holidays, timezone), regressors
 
 
 def _that_meet(future: pd.DataFrame, series: LongFrame) -> pd.DataFrame:
