@@ -48,15 +48,18 @@ from models.registry import (
 )
 from models.scoring import score_forecasts
 
-# Refuses what a fresh environment made from the model's requirements does not have, then scores a frame with MLflow alone.
-SCORE_ELSEWHERE = """
+# Refuses what a fresh environment made from the model's requirements does not have.
+FRESH = """
 import sys
-absent = set(sys.argv[5].split(","))
+absent = set(sys.argv.pop(1).split(","))
 class Fresh:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Fresh())
+"""
+# Scores a frame with MLflow alone.
+SCORE_ELSEWHERE = """
 import mlflow, pandas as pd
 model = mlflow.pyfunc.load_model(sys.argv[1])
 forecast = model.predict(pd.read_parquet(sys.argv[2]), params={"issue_time": sys.argv[3]})
@@ -105,10 +108,15 @@ def test_one_call_scores_a_frame_outside_the_repository_with_nothing_but_its_req
     plain.to_parquet(tmp_path / "history.parquet")
     absent = absent_from((Path(folder) / "requirements.txt").read_text().split())
     assert {"airflow", "deltalake", "prophet", "statsforecast"} <= set(absent)
-    arguments = [folder, str(tmp_path / "history.parquet"), ISSUE.isoformat(), str(tmp_path / "forecast.parquet"), ",".join(absent)]
+    arguments = [",".join(absent), folder, str(tmp_path / "history.parquet"), ISSUE.isoformat(), str(tmp_path / "forecast.parquet")]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     ran = subprocess.run(
-        [sys.executable, "-c", SCORE_ELSEWHERE, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", FRESH + SCORE_ELSEWHERE, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     forecast = pd.read_parquet(tmp_path / "forecast.parquet")
@@ -117,14 +125,7 @@ def test_one_call_scores_a_frame_outside_the_repository_with_nothing_but_its_req
 
 
 FIT_ELSEWHERE = """
-import sys
-sys.path[:0] = sys.argv[3].split(",")
-absent = set(sys.argv[2].split(","))
-class Fresh:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in absent:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Fresh())
+sys.path[:0] = sys.argv[2].split(",")
 from small_world import ISSUE, demand
 from headroom.schemas import empty_frame
 from models.candidates import create
@@ -146,7 +147,11 @@ def test_every_candidate_runs_with_nothing_but_its_requirements(name: str) -> No
     ]
     paths = f"{root},{Path(__file__).parent}"
     ran = subprocess.run(
-        [sys.executable, "-c", FIT_ELSEWHERE, name, ",".join(absent), paths], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", FRESH + FIT_ELSEWHERE, ",".join(absent), name, paths],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert ran.returncode == 0, ran.stderr
 
