@@ -11,6 +11,7 @@ from headroom.settings import Settings
 from headroom.settings_services import Service
 from headroom.vocabulary import QUANTILES
 from infra.capacity_need import COMPUTE, INSTANCES, LINE
+from infra.lead_times import boot_lead_hours
 from infra.policies.bid_bands import split_at_bids
 from infra.policies.leasing import Loans, loans_between
 from infra.policies.machine_options import Options, family_of, quota_of, spread
@@ -60,7 +61,7 @@ def problem_of(
         cold_use_price=options.hot_price * options.dearer,
         warm_loss=np.array([resume_loss(settings.policy, c) for c in capacity]),
         cold_loss=np.where(machines, [purchase_loss(settings.policy, c) for c in capacity], settings.policy.purchase_failure),
-        start_cost=np.where(options.machines, options.hot_price * boots / 60, 0.0),
+        start_cost=np.where(options.machines, options.hot_price * (boots / 60 + _held_ahead(settings, options)), 0.0),
         # The first hour starts nothing that is needed: a plan depends on the forecast alone, so that a backfill makes the same.
         held=spread(settings, options, np.where(machines, _first_hour(lines, need), 0.0)),
         floors=spread(settings, options, np.where(machines, [c.minimum_instances for c in capacity], 0.0)),
@@ -76,6 +77,16 @@ def problem_of(
         leases=loans.leases(settings, regions),
     )
     return problem, loans
+
+
+def _held_ahead(settings: Settings, options: Options) -> Array:
+    """(M,) hours for which a machine is held before the first that wants it, where it may take the place of another type; 0 elsewhere.
+
+    A region holds the most that any hour wants of each type until the next allocation has taken effect (`infra.targets.desired_state`). While two types
+    change places, both are held for that long.
+    """
+    leads = np.array([boot_lead_hours(settings.services[options.keys[place][1]].capacity) for place in options.place])
+    return np.where(options.several[options.place], settings.policy.hold_hours + leads - 1.0, 0.0)
 
 
 def _first_hour(lines: Lines, need: pd.DataFrame) -> Array:

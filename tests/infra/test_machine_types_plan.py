@@ -148,6 +148,26 @@ def test_machines_are_leased_as_machines_of_the_same_type() -> None:
     assert (own.groupby("ds")["hot"].sum() <= 4).all()
 
 
+def _held_usd(rows: pd.DataFrame, hours: int) -> float:
+    """What holding the most of every `hours` hours costs, type by type."""
+    hot = rows.pivot(index="ds", columns="machine_type", values="hot").fillna(0.0)[::-1].rolling(hours, min_periods=1).max()
+    return float(sum((hot[name] * list_prices().hot_usd_per_hour(name, "us-central1")).sum() for name in hot))
+
+
+@pytest.mark.parametrize(("every", "changes"), [(2, False), (4, False), (12, True)])
+def test_types_change_places_only_where_that_saves_more_than_holding_both_meanwhile(every: int, changes: bool) -> None:
+    """Much vCPU and much memory by turns: ten n2-highmem-4 always serve, ten n2-standard-4 do for a quarter less when it is vCPU."""
+    settings = _settings("{name: optimal}", tenants="n2-highmem-4")
+    frame = forecasts(settings, hours=48)
+    for resource, low, high in (("cpu", 10.0, 40.0), ("memory", 320.0, 40.0)):
+        frame = set_demand(frame, f"us-central1/tenants/{resource}", [high if hour // every % 2 == 0 else low for hour in range(48)])
+    rows = _machines(_plan(settings, frame), "tenants")
+    assert (rows["machine_type"].nunique() > 1) is changes
+    steady = 48 * 10 * list_prices().hot_usd_per_hour("n2-highmem-4", "us-central1")
+    held = _held_usd(rows, settings.policy.hold_hours + 1)  # a machine boots within the hour
+    assert (held < steady - 1e-6) if changes else (held == pytest.approx(steady))
+
+
 @pytest.mark.parametrize(
     ("also", "message"),
     [

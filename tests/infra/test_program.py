@@ -151,6 +151,21 @@ def test_a_warm_start_finds_the_same_optimum_in_fewer_iterations() -> None:
     assert warm.iterations < cold.iterations
 
 
+@pytest.mark.parametrize("small", [0, 400], ids=["rounded", "branch and bound"])
+@pytest.mark.parametrize(
+    ("bound", "changes"),
+    [({}, 23), ({"start_cost": 0.02}, 23), ({"start_cost": 0.06}, 0), ({"hold_hours": 6.0}, 3), ({"flap_limit": 1.0}, 0)],
+    ids=["nothing", "a start below the saving", "a start above it", "a least running time", "a flap budget"],
+)
+def test_machine_types_whose_prices_alternate_change_places_only_where_that_is_cheaper(small: int, bound: dict, changes: int) -> None:
+    """By turns one of two types is 5 cents an hour cheaper: starts, stops and holds are counted for each type by itself."""
+    by_turns = np.tile([1.0, 1.05], 12)
+    two = {"option_place": [0, 0], "option_name": ["n2", "n2d"], "option_size": np.ones((2, 1)), "held": [20, 0]}
+    plan = solve(one_place(**two, hot_price=np.array([by_turns, by_turns[::-1]]), **bound), small=small)
+    assert (plan.hot.sum(axis=0) == 20).all()
+    assert (np.diff(plan.hot, axis=1) != 0).any(axis=0).sum() == changes
+
+
 def test_quantiles_become_bands() -> None:
     levels, quantiles = np.array([0.1, 0.5, 0.9]), np.array([4.0, 10.0, 13.0]).reshape(1, 1, 3, 1)
     width, reach = bands_from_quantiles(levels, quantiles)
