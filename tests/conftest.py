@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from servers import running_postgres
 from sqlalchemy import create_engine
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("headroom", deadline=None)
+hypothesis.settings.load_profile("headroom")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

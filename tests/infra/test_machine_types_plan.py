@@ -198,7 +198,7 @@ def test_a_type_that_is_named_twice_is_refused(also: list[str]) -> None:
 
 
 @pytest.mark.slow
-@hypothesis_settings(max_examples=5, deadline=None)
+@hypothesis_settings(max_examples=5)
 @given(n2=st.integers(16, 300), n2d=st.integers(0, 300), budget=st.floats(300, 2000), median=st.floats(1, 120))
 def test_no_plan_exceeds_a_familys_quota_or_the_budget_and_all_types_carry_the_need_or_say_what_is_cold(
     n2: int, n2d: int, budget: float, median: float

@@ -120,7 +120,7 @@ def test_only_a_policy_that_scales_in_slowly_keeps_what_ran(policy: str, kept: i
     assert decide({"edge": EDGE}, {"edge": (10, 4)}, settings=settings, policy=policy, earlier=long_ago)["edge"].hot == 10
 
 
-@examples(max_examples=25, deadline=None)
+@examples(max_examples=25)
 @given(st.integers(0, 30), st.integers(0, 30), st.floats(0, 400, allow_nan=False))
 def test_nothing_is_made_and_nothing_planned_hot_is_given_up(hot: int, warm: int, demand: float) -> None:
     row = decide({"edge": demand}, {"edge": (float(hot), float(warm))})["edge"]

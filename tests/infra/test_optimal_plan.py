@@ -130,7 +130,7 @@ def test_the_newsvendor_buys_the_quantile_that_pays_and_static_the_peak() -> Non
     assert set(_rows(newsvendor, "tenants", "storage")["hot"]) == {140}, "storage stays at policy.quantile"
 
 
-@hypothesis_settings(max_examples=15, deadline=None)
+@hypothesis_settings(max_examples=15)
 @given(quota=st.integers(16, 600), budget=st.floats(300, 4000), median=st.floats(1, 150))
 def test_no_plan_exceeds_quota_or_budget(quota: int, budget: float, median: float) -> None:
     settings = _settings(quota=quota, budget=budget)

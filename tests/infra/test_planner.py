@@ -100,7 +100,7 @@ def test_capacity_is_there_before_its_hour() -> None:
     assert list(rows["needed"].iloc[7:12]) == [3, 3, 3, 25, 3]
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(
     demand=st.lists(st.floats(0, 5000), min_size=12, max_size=12),
     confidence=st.lists(st.floats(0, 1), min_size=12, max_size=12),

@@ -104,7 +104,7 @@ def test_whole_plans_keep_to_their_shares(rule: str, seed: int) -> None:
 
 
 @RULES
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_shares_of_what_is_scarce_add_up_to_all_of_it(rule: str, seed: int) -> None:
     problem = random_problem(seed, places=6)

@@ -13,7 +13,7 @@ from tests.infra.program_problems import random_problem
 
 SEEDS = st.integers(0, 10_000)
 EXACT_AND_ROUNDED = pytest.mark.parametrize("small", [0, 10_000], ids=["rounded", "exact"])
-QUICK = settings(max_examples=10, deadline=None)
+QUICK = settings(max_examples=10)
 
 
 def _use(problem: Problem, plan: Solution) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_floors_are_met_whenever_that_is_possible(small: int, seed: int) -> None
         assert (solve(problem, small=small).hot >= problem.floors).all()
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=SEEDS, two_types=st.booleans(), share=st.floats(1.0, 2.0))
 def test_more_stock_never_costs_more(seed: int, two_types: bool, share: float) -> None:
     problem = random_problem(seed, two_types=two_types, budget=True, leases=True)

@@ -12,7 +12,7 @@ from headroom.errors import BadInputError
 from infra.program import Leases, solve
 from tests.infra.program_problems import one_place, random_problem
 
-QUICK = settings(max_examples=10, deadline=None)
+QUICK = settings(max_examples=10)
 
 
 @QUICK

@@ -198,7 +198,7 @@ def test_no_demand_costs_the_minimum_and_misses_nothing(hourly: Terms) -> None:
         assert told.unmet_volume == 0
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.integers(0, 10_000), st.floats(0.02, 0.5), st.floats(5.0, 200.0))
 def test_clairvoyant_is_a_bound_in_any_world(seed: int, spread: float, value: float) -> None:
     walked = scene(seed)

@@ -159,7 +159,7 @@ def _uncertain(draw: st.DrawFn) -> tuple[np.ndarray, Terms, np.ndarray]:
     return quantiles, terms, np.array([draw(st.integers(0, 5)), draw(st.integers(0, 5))], dtype=float)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(_uncertain())
 def test_the_plan_of_single_series_is_the_whole_machine_optimum_of_the_program(case: tuple[np.ndarray, Terms, np.ndarray]) -> None:
     quantiles, terms, held = case
