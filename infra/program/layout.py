@@ -10,11 +10,11 @@ import numpy as np
 from infra.program.coverage import Coverage
 from infra.program.problem import BoolArray, FloatArray, IntArray, Problem
 
-__all__ = ["ABSENT", "Layout", "Pattern", "layout_of", "pattern_of"]
+__all__ = ["ABSENT", "MARGIN", "Layout", "Pattern", "layout_of", "pattern_of"]
 
 ABSENT: Final = -1
-# A limit enters the program when demand could come within this factor of it, so that small changes of demand keep the program's shape.
-_MARGIN: Final = 1.25
+# A limit that demand could come within this factor of enters a new program, so that small changes of demand keep its shape.
+MARGIN: Final = 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +23,12 @@ class Pattern:
 
     Attributes:
         sizes: D, T, K, R, M, L, F and days.
-        rows: (D, R) resources that some band of the place needs.
+        rows: (D, R) resources that some band of the place needs, without those that are covered wherever another one is.
         warm, cold, start: (M,) options with standby; options whose cold machines are limited; options whose starts are counted.
         hold: (M,) hours of minimum hold. early_blocks: (M,) blocks that an option waits for machines asked for now.
         ordered: (D,) places whose bands must be told to fill in their order.
         limit: (G, F, T), share: (D, F, T), lending: (G, T), link: (links, T), flap: (D,): limits that can bind. budget: whether there is one.
-        warm_places, cold_places: (D,) places with such an option.
+        warm_places, cold_places: (D,) places with such an option, where that pool saves anything.
     """
 
     sizes: tuple[int, ...]
@@ -101,27 +101,30 @@ class _Counter:
         return result
 
 
-def pattern_of(problem: Problem, coverage: Coverage) -> Pattern:
-    """The parts that a problem needs. Limits that demand cannot reach are left out: they change no plan."""
+def pattern_of(problem: Problem, coverage: Coverage, *, margin: float = 1.0) -> Pattern:
+    """The parts that a problem needs. Limits that `margin` times the demand cannot reach are left out: they change no plan."""
     places, blocks, bands, resources, options = problem.shape
     leases = problem.leases
-    limit = _reachable_limits(problem, coverage)
+    limit = _reachable_limits(problem, coverage, margin)
     warm = np.asarray(np.isfinite(problem.warm_price).any(axis=1))
-    rows = np.asarray((coverage.need > 0).any(axis=(1, 2)))
+    rows = np.asarray((coverage.need > 0).any(axis=(1, 2))) & ~_implied(problem, coverage, margin)
     share = np.isfinite(problem.share_limit)
     place, family = problem.option_place, problem.option_family
     rationed = limit[problem.region[place], family].any(axis=1) | share[place, family].any(axis=1)
     limited = rationed | np.isfinite(problem.cold_limit).any(axis=1)
     buys = np.isfinite(problem.cold_use_price).any(axis=1)
-    cold_place = np.zeros(places, dtype=bool)
+    worth = np.asarray((coverage.weight > 0).any(axis=(2, 3)))  # (3, D)
+    warm_place, cold_place = np.zeros(places, dtype=bool), np.zeros(places, dtype=bool)
+    warm_place[place[warm]] = True
     cold_place[place[limited & buys]] = True
+    warm_place, cold_place = warm_place & worth[1], cold_place & worth[2]
     flap = np.isfinite(problem.flap_limit)
     days = problem.day_hours.shape[0]
     lent = 0 if leases is None else leases.option.size
     return Pattern(
         sizes=(places, blocks, bands, resources, options, lent, len(problem.families), days),
         rows=rows,
-        warm_places=np.isin(np.arange(places), problem.option_place[warm]),
+        warm_places=warm_place,
         cold_places=cold_place,
         warm=warm,
         cold=cold_place[problem.option_place] & buys,
@@ -131,8 +134,8 @@ def pattern_of(problem: Problem, coverage: Coverage) -> Pattern:
         ordered=_disordered(coverage),
         limit=limit,
         share=share,
-        lending=np.isfinite(leases.lending_limit) if leases is not None else np.zeros((len(problem.regions), blocks), dtype=bool),
-        link=np.isfinite(leases.link_capacity) if leases is not None else np.zeros((0, blocks), dtype=bool),
+        lending=_in_use(leases.lender, leases.lending_limit) if leases is not None else np.zeros((len(problem.regions), blocks), dtype=bool),
+        link=_in_use(leases.link, leases.link_capacity) if leases is not None else np.zeros((0, blocks), dtype=bool),
         flap=flap,
         budget=bool(np.isfinite(problem.budget_per_day)),
     )
@@ -172,7 +175,33 @@ def layout_of(pattern: Pattern) -> Layout:
     )
 
 
-def _reachable_limits(problem: Problem, coverage: Coverage) -> BoolArray:
+def _implied(problem: Problem, coverage: Coverage, margin: float) -> BoolArray:
+    """(D, R) resources that are covered wherever another one of their place is.
+
+    Resource r is, beside q, when every band needs at most s times as much of r as of q, and every option has at least s times as much of r.
+    Of two that are so beside each other the first stays.
+    """
+    many = np.flatnonzero(~coverage.single)
+    need, size, resources = coverage.need[many], coverage.size, coverage.need.shape[3]
+    beside = np.zeros((many.size, resources, resources), dtype=bool)
+    for q in range(resources):
+        has = size[:, q] > 0
+        least = np.full((len(problem.places), resources), np.inf)
+        np.minimum.at(least, problem.option_place[has], size[has] / size[has, q, None])
+        most = np.where(np.isfinite(least), least, 0.0)[many, None, None, :] * need[..., q, None]
+        beside[:, :, q] = (need * margin <= most).all(axis=(1, 2))
+    earlier = np.tri(resources, k=-1, dtype=bool)
+    implied = np.zeros((len(problem.places), resources), dtype=bool)
+    implied[many] = (beside & (earlier | (earlier.T & ~beside.transpose(0, 2, 1)))).any(axis=2)
+    return implied
+
+
+def _in_use(index: IntArray, limit: FloatArray) -> BoolArray:
+    """Limits that are finite and that some lease takes from."""
+    return np.isfinite(limit) & np.isin(np.arange(limit.shape[0]), index)[:, None]
+
+
+def _reachable_limits(problem: Problem, coverage: Coverage, margin: float) -> BoolArray:
     """(G, F, T) limits that are finite and that the machines of all services and leases could reach."""
     leases = problem.leases
     total = coverage.need.sum(axis=2)[problem.option_place]
@@ -185,7 +214,7 @@ def _reachable_limits(problem: Problem, coverage: Coverage) -> BoolArray:
     np.add.at(units, (problem.region[problem.option_place], problem.option_family), wanted)
     if leases is not None and leases.option.size:
         np.add.at(units, (leases.lender, problem.option_family[leases.option]), wanted[leases.option])
-    return np.isfinite(problem.family_limit) & (units[:, :, None] * _MARGIN > problem.family_limit)
+    return np.isfinite(problem.family_limit) & (units[:, :, None] * margin > problem.family_limit)
 
 
 def _disordered(coverage: Coverage) -> BoolArray:

@@ -12,7 +12,7 @@ from infra.program.conflict import conflict_error
 from infra.program.coverage import Coverage, coverage_of
 from infra.program.highs import EXACT, InfeasibleProgramError, LinearSolution, Solver
 from infra.program.integer_plan import integer_plan
-from infra.program.layout import Layout, Pattern, layout_of, pattern_of
+from infra.program.layout import MARGIN, Layout, layout_of, pattern_of
 from infra.program.matrix import Program, build_program
 from infra.program.plan import Costs, Plan, costs_of, cover_of
 from infra.program.problem import FloatArray, Problem
@@ -142,9 +142,8 @@ def _solved(problem: Problem, earlier: Solution | None, method: str) -> _Linear:
     """Build the linear program, or renew the earlier one, and solve it."""
     begin = time.perf_counter()
     coverage = coverage_of(problem)
-    pattern = pattern_of(problem, coverage)
-    warm = _usable(earlier, pattern)
-    layout = warm.layout if warm is not None else layout_of(pattern)
+    warm = _usable(earlier, problem, coverage)
+    layout = warm.layout if warm is not None else layout_of(pattern_of(problem, coverage, margin=MARGIN))
     program = build_program(problem, coverage, layout)
     if warm is not None:
         solver = warm.solver
@@ -161,9 +160,11 @@ def _solved(problem: Problem, earlier: Solution | None, method: str) -> _Linear:
     return _Linear(coverage, layout, program, solver, optimum, built - begin, time.perf_counter() - built)
 
 
-def _usable(earlier: Solution | None, pattern: Pattern) -> WarmStart | None:
-    """The earlier program when it can hold a problem of this pattern."""
-    return earlier.warm_start if earlier is not None and earlier.warm_start.layout.pattern.serves(pattern) else None
+def _usable(earlier: Solution | None, problem: Problem, coverage: Coverage) -> WarmStart | None:
+    """The earlier program when it can hold the problem."""
+    if earlier is None or not earlier.warm_start.layout.pattern.serves(pattern_of(problem, coverage)):
+        return None
+    return earlier.warm_start
 
 
 def _start(problem: Problem, coverage: Coverage, layout: Layout, program: Program) -> Basis:

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headroom.errors import BadInputError
-from infra.program import Leases, solve
+from infra.program import Leases, Problem, solve
 from tests.infra.program_problems import one_place, random_problem
 
 QUICK = settings(max_examples=10)
@@ -58,6 +58,22 @@ def test_a_warm_start_leads_to_the_same_optimum_however_far_the_other_problem_is
         before, other = (replace(problem, hold_hours=np.asarray(3.0), flap_limit=np.asarray(9.0)) for problem in (before, other))
     warm = solve(other, whole=False, warm_start=solve(before, whole=False))
     assert warm.bound_usd == pytest.approx(solve(other, whole=False, method="simplex").bound_usd, rel=1e-7)
+
+
+def test_a_resource_that_is_covered_wherever_another_one_is_adds_no_rows_until_it_binds() -> None:
+    alone = random_problem(7, two_types=True, leases=True, budget=True)
+
+    def beside(share: float) -> Problem:
+        width, size = (np.concatenate([a, a * s], axis=-1) for a, s in ((alone.width, share), (alone.option_size, 1.0)))
+        return replace(alone, resources=["cpu", "bandwidth"], width=width, option_size=size)
+
+    loose = solve(beside(0.8), whole=False)
+    assert loose.warm_start.layout.rows == solve(alone, whole=False).warm_start.layout.rows
+    assert loose.bound_usd == pytest.approx(solve(alone, whole=False).bound_usd)
+    assert solve(beside(1.0), whole=False, warm_start=loose).bound_usd == pytest.approx(loose.bound_usd)
+    binding = solve(beside(1.5), whole=False, warm_start=loose)
+    assert binding.bound_usd == pytest.approx(solve(beside(1.5), whole=False, method="simplex").bound_usd)
+    assert binding.bound_usd > loose.bound_usd
 
 
 def test_a_solution_of_another_shape_is_no_start() -> None:
