@@ -166,7 +166,7 @@ def _pass(highs: Any, program: Program) -> None:
     columns, rows, matrix = program.cost.size, program.row_upper.size, program.matrix
     column_wise, minimise = int(highspy.MatrixFormat.kColwise), int(highspy.ObjSense.kMinimize)
     limits = (np.full(rows, -np.inf), program.row_upper)
-    entries = (matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data)
+    entries = (matrix.indptr.astype(np.int32, copy=False), matrix.indices.astype(np.int32, copy=False), matrix.data)
     continuous = np.zeros(columns, dtype=np.int32)
     bounds = (program.cost, program.lower, program.upper)
     status = highs.passModel(columns, rows, matrix.nnz, column_wise, minimise, program.offset, *bounds, *limits, *entries, continuous)

@@ -8,7 +8,7 @@ from infra.program.coverage import Coverage
 from infra.program.layout import Layout
 from infra.program.matrix import Program
 from infra.program.plan import Plan, capacity_of
-from infra.program.problem import BoolArray, Problem
+from infra.program.problem import BoolArray, FloatArray, Problem
 
 __all__ = ["broken_rows"]
 
@@ -29,7 +29,13 @@ def broken_rows(problem: Problem, coverage: Coverage, layout: Layout, program: P
     over[layout.order[layout.order >= 0]] = 0.0
     machines = np.concatenate([c[c >= 0] for c, _ in pools])
     bound = (values[machines] > program.upper[machines] + _TOLERANCE) | (values[machines] < program.lower[machines] - _TOLERANCE)
-    share = np.where(layout.cover[0] >= 0, program.lower[layout.cover[0]] / np.maximum(program.upper[layout.cover[0]], 1e-300), 0.0)
-    short = (share[..., None] * coverage.need).sum(axis=2) > capacity_of(problem, coverage, plan)[0] * (1 + 1e-9) + _TOLERANCE
+    short = problem.guaranteed.any() and _short(coverage, layout, program, capacity_of(problem, coverage, plan)[0])
     scale = np.maximum(np.abs(program.row_upper), 1.0)
-    return np.append(over > _TOLERANCE * scale, [bound.any(), short.any()])
+    return np.append(over > _TOLERANCE * scale, [bound.any(), short])
+
+
+def _short(coverage: Coverage, layout: Layout, program: Program, capacity: FloatArray) -> bool:
+    """Whether hot `capacity` (D, T, R) is below what the guaranteed shares take."""
+    share = np.where(layout.cover[0] >= 0, program.lower[layout.cover[0]] / np.maximum(program.upper[layout.cover[0]], 1e-300), 0.0)
+    needed = (share[..., None] * coverage.need).sum(axis=2)
+    return bool((needed > capacity * (1 + 1e-9) + _TOLERANCE).any())

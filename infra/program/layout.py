@@ -113,7 +113,7 @@ def pattern_of(problem: Problem, coverage: Coverage, *, margin: float = 1.0) -> 
     rationed = limit[problem.region[place], family].any(axis=1) | share[place, family].any(axis=1)
     limited = rationed | np.isfinite(problem.cold_limit).any(axis=1)
     buys = np.isfinite(problem.cold_use_price).any(axis=1)
-    worth = np.asarray((coverage.weight > 0).any(axis=(2, 3)))  # (3, D)
+    worth = np.asarray(coverage.weight.any(axis=(2, 3)))  # (3, D)
     warm_place, cold_place = np.zeros(places, dtype=bool), np.zeros(places, dtype=bool)
     warm_place[place[warm]] = True
     cold_place[place[limited & buys]] = True
@@ -134,8 +134,8 @@ def pattern_of(problem: Problem, coverage: Coverage, *, margin: float = 1.0) -> 
         ordered=_disordered(coverage),
         limit=limit,
         share=share,
-        lending=_in_use(leases.lender, leases.lending_limit) if leases is not None else np.zeros((len(problem.regions), blocks), dtype=bool),
-        link=_in_use(leases.link, leases.link_capacity) if leases is not None else np.zeros((0, blocks), dtype=bool),
+        lending=np.zeros((len(problem.regions), blocks), dtype=bool) if leases is None else _in_use(leases.lender, leases.lending_limit),
+        link=np.zeros((0, blocks), dtype=bool) if leases is None else _in_use(leases.link, leases.link_capacity),
         flap=flap,
         budget=bool(np.isfinite(problem.budget_per_day)),
     )
@@ -204,9 +204,9 @@ def _in_use(index: IntArray, limit: FloatArray) -> BoolArray:
 def _reachable_limits(problem: Problem, coverage: Coverage, margin: float) -> BoolArray:
     """(G, F, T) limits that are finite and that the machines of all services and leases could reach."""
     leases = problem.leases
-    total = coverage.need.sum(axis=2)[problem.option_place]
+    total = coverage.need.sum(axis=2).max(axis=1)[problem.option_place]
     with np.errstate(divide="ignore", invalid="ignore"):
-        machines = np.where(total > 0, total / coverage.size[:, None, :], 0.0).max(axis=(1, 2))
+        machines = np.where(total > 0, total / coverage.size, 0.0).max(axis=1)
     most = np.maximum(np.maximum(machines, problem.floors.max(axis=1)), problem.held + problem.held_warm) + 1
     units = np.zeros(problem.family_limit.shape[:2])
     with np.errstate(invalid="ignore"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import sparse
 
 from infra.program.coverage import Coverage
 from infra.program.layout import Layout
-from infra.program.problem import FloatArray, IntArray, Problem
+from infra.program.problem import BoolArray, FloatArray, IntArray, Problem
 
 __all__ = ["Program", "build_program", "day_of_block"]
 
@@ -29,15 +30,19 @@ class Program:
 
 def build_program(problem: Problem, coverage: Coverage, layout: Layout) -> Program:
     """The program of a problem, by whole arrays (no loop over rows)."""
-    scale = _band_scale(coverage)
+    machines = _largest(coverage.need)
+    needed = machines > 0
+    # The cover column of a band counts machines of the place's largest option: 0 to this; 1 where the band needs nothing. A place with one
+    # option so has a matrix of ones: when its demand changes, only bounds and costs change.
+    scale = np.where(needed, machines, 1.0)
     entries = _Entries()
     _capacity_rows(entries, problem, coverage, layout, scale)
     _movement_rows(entries, problem, layout)
     _limit_rows(entries, problem, layout)
     _money_rows(entries, problem, layout)
     _order_rows(entries, layout, scale)
-    cost, lower, upper = _columns(problem, coverage, layout, scale)
-    listed = (layout.cover >= 0) & (coverage.need > 0).any(axis=3)
+    cost, lower, upper = _columns(problem, coverage, layout, scale, needed)
+    listed = (layout.cover >= 0) & needed
     return Program(
         cost=cost,
         lower=lower,
@@ -48,18 +53,15 @@ def build_program(problem: Problem, coverage: Coverage, layout: Layout) -> Progr
     )
 
 
-def _band_scale(coverage: Coverage) -> FloatArray:
-    """(D, T, K) the cover column of a band counts machines of the place's largest option: 0 to this; 1 where the band needs nothing.
-
-    A place with one option so has a matrix of ones: when its demand changes, only bounds and costs change.
-    """
-    machines = coverage.need.max(axis=3)
-    return np.where(machines > 0, machines, 1.0)
-
-
 def day_of_block(problem: Problem) -> IntArray:
     """(T,) the day in which each block starts."""
     result: IntArray = (problem.block_starts / 24 + 1e-9).astype(np.int64)
+    return result
+
+
+def _largest(need: FloatArray) -> FloatArray:
+    """(D, T, K) the most of all resources; several times as fast as the maximum over a short last axis."""
+    result: FloatArray = functools.reduce(np.maximum, np.moveaxis(need, 3, 0))
     return result
 
 
@@ -153,13 +155,15 @@ def _money_rows(entries: _Entries, problem: Problem, layout: Layout) -> None:
 
 def _order_rows(entries: _Entries, layout: Layout, scale: FloatArray) -> None:
     """share_(k+1) <= share_k where it would not come by itself."""
-    if not layout.pattern.ordered.any():
-        return
-    entries.add(layout.order, layout.cover[..., 1:], 1.0 / scale[:, :, 1:])
-    entries.add(layout.order, layout.cover[..., :-1], -1.0 / scale[:, :, :-1])
+    places = np.flatnonzero(layout.pattern.ordered)
+    rows, columns, per_share = layout.order[:, places], layout.cover[:, places], 1.0 / scale[places]
+    entries.add(rows, columns[..., 1:], per_share[:, :, 1:])
+    entries.add(rows, columns[..., :-1], -per_share[:, :, :-1])
 
 
-def _columns(problem: Problem, coverage: Coverage, layout: Layout, scale: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _columns(
+    problem: Problem, coverage: Coverage, layout: Layout, scale: FloatArray, needed: BoolArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     cost, lower, upper = np.zeros(layout.columns), np.zeros(layout.columns), np.full(layout.columns, np.inf)
     hours, blocks = problem.block_hours, np.arange(problem.shape[1])
     early = blocks < problem.ready_from[:, None]
@@ -173,12 +177,12 @@ def _columns(problem: Problem, coverage: Coverage, layout: Layout, scale: FloatA
     _put(upper, layout.warm, np.where(np.isfinite(problem.warm_price), np.inf, 0.0))
     _put(upper, layout.cold, np.where(np.isfinite(problem.cold_use_price), problem.cold_limit, 0.0))
     _put(cost, layout.starts, problem.start_cost[:, None])
-    needed = (coverage.need > 0).any(axis=3)
+    most = np.where(needed, scale, 0.0)
     _put(cost, layout.cover, np.where(needed, -coverage.weight / scale, 0.0))
-    _put(upper, layout.cover, np.where(needed, scale, 0.0))
+    _put(upper, layout.cover, most)
     latest = np.zeros(len(problem.places), dtype=np.int64)
     np.maximum.at(latest, problem.option_place, problem.ready_from)
-    _put(lower, layout.cover[0], problem.guaranteed * np.where(needed, scale, 0.0) * (blocks >= latest[:, None])[:, :, None])
+    _put(lower, layout.cover[0], problem.guaranteed * most * (blocks >= latest[:, None])[:, :, None])
     if problem.leases is not None:
         _put(cost, layout.leased, problem.leases.price * hours)
         _put(upper, layout.leased, np.where(early[problem.leases.option], 0.0, np.inf))

@@ -8,6 +8,7 @@ costs the starts between them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -67,28 +68,37 @@ def best_path(given: PathInput) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Whole hot, warm and cold machines, (m, T) each."""
     states = np.clip(np.clip(np.round(given.target[0]), given.least, given.most) + _AROUND, given.least, given.most)
     upto_warm = np.round(given.target[1]) + _AROUND
-    alone = -given.saved(1, states) + _bought(given, states)[0]
+    upto_cold = np.round(given.target[2]) + _AROUND
+    bought = partial(_bought, given, upto_cold, given.saved(2, upto_cold))
+    alone = -given.saved(1, states) + bought(states)[0]
     seconds, second_usd = states, alone
-    for choice, usd in zip(upto_warm, -given.saved(1, upto_warm) + _bought(given, upto_warm)[0], strict=True):
+    for choice, usd in zip(upto_warm, -given.saved(1, upto_warm) + bought(upto_warm)[0], strict=True):
         extra = choice - states
         total = np.where((extra >= 0) & given.standby, usd + given.warm_price * np.maximum(extra, 0), np.inf)
         seconds, second_usd = np.where(total < second_usd, choice, seconds), np.minimum(total, second_usd)
     stage = given.hot_price * states - given.saved(0, states) + second_usd
     path = _shortest(stage, states, given)
     hot, second = (np.take_along_axis(a, path[None], axis=0)[0] for a in (states, seconds))
-    return hot, second - hot, _bought(given, second)[1]
+    return hot, second - hot, bought(second)[1]
 
 
-def _bought(given: PathInput, base: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """USD that buying adds to `base` machines at best (never above 0 but for what `base` itself covers), and how many to buy."""
-    bought = np.zeros(base.shape)
+def _bought(given: PathInput, choices: FloatArray, saved: FloatArray, base: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """USD that buying adds to `base` machines at best (never above 0 but for what `base` itself covers), and how many to buy.
+
+    It is up to one of the `choices` (3, m, T), which save `saved` USD, or as many as can be bought.
+    """
     if not (given.cold_most > 0).any():
-        return np.zeros(base.shape), bought
-    best = -given.saved(2, base)
-    for choice in np.round(given.target[2]) + _AROUND:
-        extra = np.floor(np.clip(choice - base, 0, given.cold_most))
-        usd = given.cold_price * extra - given.saved(2, base + extra)
+        return np.zeros(base.shape), np.zeros(base.shape)
+    bought, best = np.zeros(base.shape), -given.saved(2, base)
+    most = np.floor(given.cold_most)
+    for choice, worth in zip(choices, saved, strict=True):
+        extra = choice - base
+        usd = np.where((extra > 0) & (extra <= most), given.cold_price * extra - worth, np.inf)
         bought, best = np.where(usd < best, extra, bought), np.minimum(usd, best)
+    scarce = (most > 0) & (base + most < choices[-1])
+    if scarce.any():
+        usd = np.where(scarce, given.cold_price * most - given.saved(2, base + most), np.inf)
+        bought, best = np.where(usd < best, most, bought), np.minimum(usd, best)
     return np.where(given.cold_most > 0, best, 0.0), bought
 
 
