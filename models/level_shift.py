@@ -1,19 +1,22 @@
 """New levels: history before a lasting change of level, told at the level that came after it.
 
-The logarithm of a series' mean over each day back from now is taken for a weekday's usual one plus a step some days ago,
+The logarithm of a series' mean over each day back from now is taken for a weekday's usual one plus a change that came at once, some days
+ago, or has been growing evenly since then,
 
-    log level[day] = usual[weekday] + change (day is among the last n) + noise,
+    log level[day] = usual[weekday] + change shape[day] + noise,
+    shape[day] = 1 among the last n days, 0 before                  (a step)
+               = 0 up to n days ago, rising straight to 1 today     (a ramp),
 
-fitted by least squares for every n (a search for one change point after the other, as binary segmentation makes it: Scott and Knott 1974). The n
-that explains most is believed when the change is large, clear of the noise, and explains most of what the weekdays leave. Then everything
-before is multiplied by exp(change), and the search goes on: a demand that halved three days ago keeps its shape of the day and of the week, and no candidate has to
-unlearn the old level first.
+fitted by least squares for every shape (a search for one change point after the other, as binary segmentation makes it: Scott and Knott 1974).
+The shape that explains most is believed when the change is large, clear of the noise, and explains most of what the weekdays leave. Then every
+day is multiplied by exp(change (1 - shape)), and the search goes on: a demand that halved three days ago, or has been fading for a week, keeps
+its shape of the day and of the week, and no candidate has to unlearn the old level first. Nothing is said of whether a ramp goes on.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -26,82 +29,97 @@ __all__ = ["level_changes"]
 _DAYS: Final = 28
 _WEEK: Final = 7
 _LEAST_DAYS: Final = 2
+_LEAST_RAMP_DAYS: Final = 4
 _MOST_CHANGES: Final = 3
 _MOST_DAYS: Final = 20
 # A smaller change is left to the candidates; the bandwidth of the demo fell by a quarter.
 _LEAST_CHANGE: Final = float(np.log(6 / 5))
+# What drifts slowly every candidate follows by itself.
+_LEAST_RAMP: Final = float(np.log(4 / 3))
 # In standard errors of the change.
 _CLEAR: Final = 4.0
 # Share of the weekdays' residual variance that the step must explain.
 _EXPLAINED: Final = 0.5
 
 
-def level_changes(values: Array, rhythm: Rhythm) -> Array:
-    """Logarithm of what brings each of the last days to the present level, shape (series, days), the last column being the day up to now.
+def level_changes(values: Array, rhythm: Rhythm) -> tuple[Index, Array]:
+    """(rows whose level changed, logarithm of what brings each of their last steps to the present level, shape (rows, steps)).
 
-    0 where the level did not change since. The four weeks before now are looked at, or as many days, two weeks at least, as have a mean
-    above 0 without a break; what lies before them is to be moved like the first of them.
+    The four weeks before now are looked at, or as many days, two weeks at least, as have a mean above 0 without a break; what lies before
+    them is to be moved like the first of them.
 
     Args:
         values: shape (series, steps) up to now, NaN where nothing was measured.
     """
-    most = min(_DAYS, values.shape[1] // rhythm.day)
-    changes = np.zeros((len(values), most))
-    if rhythm.day < 2 or most < 2 * _WEEK:
-        return changes
-    recent = values[:, values.shape[1] - most * rhythm.day :].reshape(len(values), most, rhythm.day)
+    day = rhythm.day
+    most = min(_DAYS, values.shape[1] // day)
+    moving, moves = [np.empty(0, dtype=np.int64)], [np.empty((0, most * day))]
+    if day < 2 or most < 2 * _WEEK:
+        return moving[0], moves[0]
+    recent = values[:, values.shape[1] - most * day :].reshape(len(values), most, day)
     measured = np.isfinite(recent)
     mean = np.where(measured, recent, 0.0).sum(axis=2) / np.maximum(measured.sum(axis=2), 1)
-    told = (measured.sum(axis=2) >= rhythm.day / 2) & (mean > 0) & ~(recent < 0).any(axis=2)
+    told = (measured.sum(axis=2) >= day / 2) & (mean > 0) & ~(recent < 0).any(axis=2)
     whole = np.where(told.all(axis=1), most, np.argmin(told[:, ::-1], axis=1))
     for count in np.unique(whole[whole >= 2 * _WEEK]):
         rows = np.flatnonzero(whole == count)
-        found = _changes(np.log(mean[rows, most - count :]))
-        changes[rows, most - count :] = found
-        changes[rows, : most - count] = found[:, :1]
-    return changes
+        found, moved = _changes(np.log(mean[rows, most - count :]), day)
+        moving.append(rows[found])
+        moves.append(np.pad(moved, ((0, 0), ((most - count) * day, 0)), mode="edge"))
+    return np.concatenate(moving), np.concatenate(moves)
 
 
-def _changes(level: Array) -> Array:
-    """`level_changes` of logarithms of daily means, shape (series, days); one change after the other, the clearest first."""
-    moved = np.zeros_like(level)
-    rows = np.arange(len(level))
-    for _ in range(_MOST_CHANGES):
-        days, change = _clearest(level[rows] + moved[rows])
-        found = days > 0
-        rows, days, change = rows[found], days[found], change[found]
-        if not rows.size:
+def _changes(level: Array, day: int) -> tuple[Index, Array]:
+    """`level_changes` from logarithms of daily means, shape (series, days); one change after the other, the clearest first."""
+    rows, moved = _clearest(level, day)
+    still = np.arange(rows.size)
+    for _ in range(_MOST_CHANGES - 1):
+        if not still.size:
             break
-        moved[rows] += np.where(np.arange(level.shape[1]) < (level.shape[1] - days)[:, None], change[:, None], 0.0)
-    return moved
+        found, more = _clearest(level[rows[still]] + moved[still].reshape(still.size, -1, day).mean(axis=2), day)
+        still = still[found]
+        moved[still] += more
+    return rows, moved
 
 
-def _clearest(level: Array) -> tuple[Index, Array]:
-    """(days since the change that explains most, its logarithm) of every series; 0 and 0.0 where none is believed."""
-    count = level.shape[1]
-    plain, steps = _projections(count)
-    before = ((level @ plain) ** 2).sum(axis=1)
-    found = [_step(level, plain, step) for step in steps]
-    best, rows = np.stack([gain for gain, _, _ in found]).argmax(axis=0), np.arange(len(level))
-    gain, change, spread = (np.stack([part[at] for part in found])[best, rows] for at in range(3))
-    error = np.sqrt(np.maximum(before - gain, 0.0) / (count - _WEEK - 1)) * spread
-    believed = (np.abs(change) >= _LEAST_CHANGE) & (np.abs(change) >= _CLEAR * error) & (gain >= _EXPLAINED * before)
-    return np.where(believed, best + _LEAST_DAYS, 0), np.where(believed, change, 0.0)
+def _clearest(level: Array, day: int) -> tuple[Index, Array]:
+    """(series with a change that is believed, what takes the one off that explains most, shape (those, steps))."""
+    told = _shapes(level.shape[1], day)
+    before = ((level @ told.plain) ** 2).sum(axis=1)
+    size = (told.left**2).sum(axis=1)
+    heights = level @ told.left.T / size
+    best = (heights**2 * size).argmax(axis=1)
+    change, size = heights[np.arange(len(level)), best], size[best]
+    gain = change**2 * size
+    error = np.sqrt(np.maximum(before - gain, 0.0) / (level.shape[1] - _WEEK - 1) / size)
+    believed = (np.abs(change) >= told.least[best]) & (np.abs(change) >= _CLEAR * error) & (gain >= _EXPLAINED * before)
+    rows = np.flatnonzero(believed)
+    return rows, change[rows, None] * (1.0 - told.shapes[best[rows]])
 
 
-def _step(level: Array, plain: Array, step: Array) -> tuple[Array, Array, Array]:
-    """(sum of squares that a step explains beyond the weekdays, its height, its standard error over the noise's) of every series."""
-    left = step @ plain
-    size = float(left @ left)
-    height = level @ left / size
-    return height**2 * size, height, np.full(len(level), 1 / np.sqrt(size))
+class _Shapes(NamedTuple):
+    """The changes that are tried.
+
+    Attributes:
+        plain: shape (days, days), takes the usual of weekdays off.
+        shapes: shape (shapes, steps), 1 at the present level.
+        left: shape (shapes, days), their daily means without the usual of weekdays.
+        least: shape (shapes,), logarithm of the least change of each that is believed.
+    """
+
+    plain: Array
+    shapes: Array
+    left: Array
+    least: Array
 
 
 @cache
-def _projections(count: int) -> tuple[Array, list[Array]]:
-    """What takes weekdays off `count` days, and the steps that are tried."""
+def _shapes(count: int, day: int) -> _Shapes:
+    """Those of `count` days."""
     weekday = (np.arange(count) % _WEEK)[:, None] == np.arange(_WEEK)
-    usual = weekday / weekday.sum(axis=0)
-    plain = np.eye(count) - usual @ weekday.T.astype(float)
-    last = min(_MOST_DAYS, count - _LEAST_DAYS)
-    return plain, [(np.arange(count) >= count - days).astype(float) for days in range(_LEAST_DAYS, last + 1)]
+    plain = np.eye(count) - weekday / weekday.sum(axis=0) @ weekday.T.astype(float)
+    left = (np.arange(count * day)[::-1] + 0.5) / day  # days between a step's middle and now
+    since = [np.arange(least, min(_MOST_DAYS, count - least) + 1)[:, None] for least in (_LEAST_DAYS, _LEAST_RAMP_DAYS)]
+    shapes = np.concatenate([left < since[0], np.clip(1.0 - left / since[1], 0.0, None)])
+    least = np.repeat([_LEAST_CHANGE, _LEAST_RAMP], [len(days) for days in since])
+    return _Shapes(plain, shapes, shapes.reshape(len(shapes), count, day).mean(axis=2) @ plain, least)

@@ -19,15 +19,14 @@ class LevelAdjusted(ChangedHistory):
         """`history` with what lies before a change of level multiplied by it."""
         rhythm = self._rhythm
         names, values = grid(history, end, rhythm)
-        changes = level_changes(values, rhythm)
-        if not changes.any():
+        moving, changes = level_changes(values, rhythm)
+        if not moving.size:
             return history
-        # Few series change, and few of their rows lie before it: those alone are looked at one by one.
-        moving = np.flatnonzero(changes.any(axis=1))
+        # Few series change: their rows alone are looked at one by one.
         series = pd.Index(names)[moving].get_indexer(pd.Index(history["unique_id"]))
         rows = np.flatnonzero(series >= 0)
-        back = -((history["ds"].iloc[rows] - end) // (rhythm.day * rhythm.step)).to_numpy(dtype=np.int64)
-        days = changes.shape[1]
+        back = -((history["ds"].iloc[rows] - end) // rhythm.step).to_numpy(dtype=np.int64)
+        steps = changes.shape[1]
         y = history["y"].to_numpy(dtype=float, copy=True)
-        y[rows] *= np.exp(changes[moving][series[rows], days - np.clip(back, 1, days)])
+        y[rows] *= np.exp(changes[series[rows], steps - np.clip(back, 1, steps)])
         return with_demand(history, y)

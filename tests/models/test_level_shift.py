@@ -34,33 +34,48 @@ def changed(values: np.ndarray, days: int, factor: float) -> np.ndarray:
     return np.where(np.arange(values.shape[1]) >= values.shape[1] - days * 24, factor, 1.0) * values
 
 
+def drifting(values: np.ndarray, days: int, factor: float) -> np.ndarray:
+    """Growing or fading evenly over the last `days`, by `factor` in all."""
+    return values * factor ** np.clip(1 - np.arange(values.shape[1])[::-1] / (days * 24), 0, 1)
+
+
 @pytest.mark.parametrize("days", [2, 3, 6, 12])
 @pytest.mark.parametrize("factor", [0.1, 0.5, 2.0])
 def test_a_new_level_is_found_two_days_after_it_came(days: int, factor: float):
-    found = level_changes(changed(demand(), days, factor), HOURLY)
+    rows, found = level_changes(changed(demand(), days, factor), HOURLY)
+    assert rows.size == 5
     np.testing.assert_allclose(np.exp(found[:, 0]), factor, rtol=0.12)
-    assert (found[:, -days:] == 0).all()
-    assert (found[:, -days - 1] != 0).all()
+    assert (found[:, -days * 24 :] == 0).all()
+    assert (found[:, -days * 24 - 1] != 0).all()
 
 
 def test_two_changes_are_both_taken_off():
-    found = np.exp(level_changes(changed(changed(demand(), 15, 3.0), 4, 0.5), HOURLY))
+    found = np.exp(level_changes(changed(changed(demand(), 15, 3.0), 4, 0.5), HOURLY)[1])
     np.testing.assert_allclose(found[:, 0], 1.5, rtol=0.2)
-    np.testing.assert_allclose(found[:, -10], 0.5, rtol=0.2)
+    np.testing.assert_allclose(found[:, -10 * 24], 0.5, rtol=0.2)
+
+
+@pytest.mark.parametrize("days", [5, 8, 14])
+@pytest.mark.parametrize("factor", [0.2, 0.5, 3.0])
+def test_a_level_that_drifted_for_days_is_told_at_every_step_of_the_way(days: int, factor: float):
+    rows, found = level_changes(drifting(demand(), days, factor), HOURLY)
+    assert rows.size == 5
+    past = np.linspace(-DAYS, 0, DAYS * 24, endpoint=False)
+    np.testing.assert_allclose(np.exp(found.mean(axis=0)), factor ** np.clip(-past / days, 0, 1), rtol=0.15)
 
 
 def test_weekends_noise_and_one_odd_day_are_no_change():
     odd = demand()
     odd[:, -10 * 24 : -9 * 24] *= 0.3
     for values in (demand(weekend=0.2), demand(seed=4), odd, np.random.default_rng(2).lognormal(3, 1, (20, DAYS * 24))):
-        assert not level_changes(values, HOURLY).any()
+        assert not level_changes(values, HOURLY)[0].size
 
 
 def test_series_without_a_level_to_tell_stay_as_they_are():
     zero, negative, short = changed(demand(1), 4, 0.0), changed(demand(1), 4, 0.5) - 60, changed(demand(1), 4, 0.5)
     short[:, : -10 * 24] = np.nan
     for values in (zero, negative, short):
-        assert not level_changes(values, HOURLY).any()
+        assert not level_changes(values, HOURLY)[0].size
 
 
 def long(values: np.ndarray) -> pd.DataFrame:
@@ -71,12 +86,23 @@ def long(values: np.ndarray) -> pd.DataFrame:
 @pytest.mark.parametrize("name", ["seasonal-ridge", "exponential-smoothing", "flair"])
 def test_three_days_after_demand_halved_the_forecast_is_at_the_new_level(name: str):
     values = demand()
-    history, events = long(changed(values, 3, 0.5)), events_known_at(NONE, CUTOFF)
-    truth = 0.5 * values[:, -28 * 24 : -25 * 24].mean()  # the same weekdays
+    assert_at(0.5 * values[:, -28 * 24 : -25 * 24], changed(values, 3, 0.5), name)  # the same weekdays
+
+
+@pytest.mark.parametrize("name", ["seasonal-ridge", "exponential-smoothing", "flair"])
+def test_a_demand_that_faded_for_a_week_is_forecast_at_what_is_left(name: str):
+    values = demand()
+    assert_at(0.3 * values[:, -28 * 24 : -25 * 24], drifting(values, 7, 0.3), name)
+
+
+def assert_at(truth: np.ndarray, values: np.ndarray, name: str) -> None:
+    """Every hour's forecast is within a tenth of `truth` in the mean, and was more than twice as far off without the layer."""
+    history, events = long(values), events_known_at(NONE, CUTOFF)
 
     def error(forecaster) -> float:
         fitted = forecaster.fit(history, events, SeriesCalendar())
-        return abs(fitted.predict_quantiles(recent(history, CUTOFF), events, CUTOFF)["0.5"].mean() / truth - 1)
+        hours = fitted.predict_quantiles(recent(history, CUTOFF), events, CUTOFF).groupby("ds")["0.5"].mean()
+        return float((hours - truth.mean(axis=0)).abs().mean() / truth.mean())
 
     assert error(LevelAdjusted(bare(name))) < 0.1
     assert error(bare(name)) > 2 * error(LevelAdjusted(bare(name)))
