@@ -21,15 +21,14 @@ from headroom.vocabulary import QUANTILE_COLUMNS
 from models.anomaly_doubt import DOUBTED, believed
 from models.backtest import split_windows
 from models.calibration import fit_calibration
-from models.candidates import CANDIDATES, GLOBAL_CANDIDATES, NAIVES
-from models.candidates.recurrent import installed
+from models.candidates import CANDIDATES, NAIVES
+from models.engine_budget import NETWORK, affordable, seconds_of
 from models.engine_clock import EngineClock, engine_clock, without_zone
 from models.engine_rounds import engine_rounds
 from models.engine_workers import Rows, out_of_fold
 from models.ensemble import blend, ensemble_weights
 from models.hourly_grid import unservable
 from models.long_frame import LongFrame
-from models.rhythm import HOURLY
 from models.trial import may_win, sampled, trial_windows
 from models.visible_events import events_known_at
 
@@ -39,27 +38,6 @@ FINAL: Final = "headroom"
 # Out-of-fold windows before a cutoff: those that weigh, and those that calibrate.
 _WEIGHING: Final = 3
 _CALIBRATING: Final = 3
-# CPU seconds per series and window, measured on 1,000 series of 60 days of hours, cheapest first; global candidates per series too.
-_COST: Final = {
-    **dict.fromkeys(NAIVES, 0.001),
-    "seasonal-ridge": 0.004,
-    "flair": 0.006,
-    "exponential-smoothing": 0.008,
-    "lightgbm": 0.02,
-    "mstl": 0.12,
-    "theta": 0.2,
-    "auto-ets": 0.3,
-    "auto-ces": 0.6,
-}
-# CPU seconds that a fit takes however few series there are.
-_PER_FIT: Final = {"lightgbm": 0.4}
-# The network's training takes about as long for few series as for many; it learns little from few.
-_NETWORK: Final = "gru"
-_NETWORK_SECONDS: Final = 20.0
-_NETWORK_SERIES: Final = 20
-# Above this a candidate must first win a trial on a sample.
-_DEAR: Final = 0.1
-_BUDGET_SECONDS: Final = 420.0
 # Less work than this is not worth another process.
 _SECONDS_PER_WORKER: Final = 15.0
 _COLUMNS: Final = ["unique_id", "cutoff", "ds", "candidate", *QUANTILE_COLUMNS, "y"]
@@ -228,15 +206,14 @@ def _out_of_fold(clock: EngineClock, asked: Sequence[str], windows: int, way: _W
     backs = range(windows + back, 0 if windows else -1, -1)
     if asked:
         return _rows(clock, [name for name in CANDIDATES if name in {*asked, *NAIVES}], backs, way)
-    affordable = _affordable(clock, backs)
-    dear = [name for name in affordable if name == _NETWORK or _COST[name] > _DEAR]
-    cheap = _rows(clock, [name for name in affordable if name not in dear], backs, way)
+    cheap_names, dear = affordable(clock, backs)
+    cheap = _rows(clock, cheap_names, backs, way)
     past = cheap.rows[cheap.rows["back"] > windows]
     if not dear or past.empty:
         return cheap
     sample = sampled(clock, list(past["unique_id"].unique()))
     newest = range(windows + trial_windows(sample.count, back), windows, -1)
-    trials = [_rows(clock if name == _NETWORK else sample, [name], newest, way, f"trial of {name}") for name in dear]
+    trials = [_rows(clock if name == NETWORK else sample, [name], newest, way, f"trial of {name}") for name in dear]
     # Who won counts from the end of the trial on: of series that ended before it, nobody could have known.
     horizon = clock.rhythm.horizon * clock.rhythm.step
     since = {name: trial.rows["cutoff"].max() + horizon for trial in trials for name in may_win(past, trial.rows)}
@@ -247,29 +224,8 @@ def _out_of_fold(clock: EngineClock, asked: Sequence[str], windows: int, way: _W
 
 def _rows(clock: EngineClock, names: Sequence[str], backs: Sequence[int], way: _Way, what: str = "backtest") -> Rows:
     """`out_of_fold` with as many processes as pay: a new one costs seconds before it works."""
-    seconds = sum(_COST.get(name, 0.0) for name in names) * clock.count * len(backs)
-    jobs = max(1, min(way.jobs, int(seconds / _SECONDS_PER_WORKER)))
+    jobs = max(1, min(way.jobs, int(seconds_of(names, clock.count * len(backs)) / _SECONDS_PER_WORKER)))
     return out_of_fold(clock, names, backs, seed=way.seed, progress=way.progress, jobs=jobs, what=what)
-
-
-def _affordable(clock: EngineClock, backs: Sequence[int]) -> list[str]:
-    """The cheapest candidates until the time budget is spent; they cost more where a day has more steps than 24.
-
-    What learns from all series is fitted in every round, on the series that still were within the time it looks at.
-    """
-    rhythm, windows = clock.rhythm, len(backs)
-    moments = [at.moment for at in engine_rounds(clock.ends, rhythm, backs)]
-    learning = sum(int((clock.ends > moment - rhythm.training * rhythm.step).sum()) for moment in moments)
-    spent, chosen = 0.0, set()
-    for name, cost in _COST.items():
-        served = max(learning, clock.count * windows) if name in GLOBAL_CANDIDATES else clock.count * windows
-        price = cost * served * max(1.0, rhythm.context / HOURLY.context) + _PER_FIT.get(name, 0.0) * len(moments)
-        if name in NAIVES or spent + price <= _BUDGET_SECONDS:
-            chosen.add(name)
-            spent += price
-    if installed() and clock.count >= _NETWORK_SERIES and spent + _NETWORK_SECONDS * len(moments) <= _BUDGET_SECONDS:
-        chosen.add(_NETWORK)
-    return [name for name in CANDIDATES if name in chosen]
 
 
 def _importance(clock: EngineClock, names: Sequence[str], horizon: int, seed: int) -> pd.DataFrame:
