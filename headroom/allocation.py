@@ -164,7 +164,12 @@ def open_cloud(opened: Runtime) -> Cloud:
     from infra.cloud import Cloud
 
     settings = opened.settings.cloud
-    return Cloud(settings.project, opened.home.cloud_endpoint or settings.endpoint, timeout=settings.operation_timeout_seconds)
+    return Cloud(
+        settings.project,
+        opened.home.cloud_endpoint or settings.endpoint,
+        timeout=settings.operation_timeout_seconds,
+        installation=settings.installation or "",
+    )
 
 
 def _boosts_by_signal(opened: Runtime, ledger: Ledger, issue_time: pd.Timestamp) -> tuple[list[Boost], list[str]]:

@@ -28,6 +28,10 @@ def register(app: typer.Typer) -> None:
 
 def orphans(
     collect: Annotated[bool, typer.Option("--collect", help="Delete those that nobody uses.")] = False,
+    unnamed: Annotated[
+        bool,
+        typer.Option("--unnamed", help="Those without an installation's name too: no other installation without one works in the project."),
+    ] = False,
 ) -> None:
     """Resources that bear Headroom's mark and that the ledger does not know; changes nothing without --collect.
 
@@ -43,7 +47,7 @@ def orphans(
 
     console, opened = open_console(), Runtime.open()
     ledger, cloud = Ledger.open(opened.home.database_url), open_cloud(opened)
-    found = find_orphans(opened.settings, ledger, cloud)
+    found = find_orphans(opened.settings, ledger, cloud, unnamed=unnamed)
     for orphan in found:
         console.print(str(orphan), highlight=False)
     free = sum(not orphan.kept for orphan in found)
@@ -51,7 +55,7 @@ def orphans(
         for entry in collect_orphans(opened.settings, ledger, cloud, found, now=pd.Timestamp.now(tz="UTC")):
             console.print(f"{entry.state}: {entry.action.description} {entry.message}".rstrip(), highlight=False)
     elif free:
-        console.print(f"{free} may be collected: headroom orphans --collect", highlight=False)
+        console.print(f"{free} may be collected: headroom orphans --collect{' --unnamed' if unnamed else ''}", highlight=False)
     if not found:
         console.print("no orphans", highlight=False)
 

@@ -34,6 +34,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # prefix and suffix).
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
 ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?(:[a-z0-9-]{1,20})?$")]
+InstallationName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$")]
 Forecastable = Literal["cpu", "memory", "storage", "bandwidth", "requests"]
 Criticality = Literal["low", "medium", "high"]
 _MOST_CRITICAL_FIRST: Final[tuple[Criticality, ...]] = ("high", "medium", "low")
@@ -290,4 +291,7 @@ class Cloud(Strict):
         default=None, pattern=r"^https?://", description="another Compute Engine API, such as the local cloud; default Google's"
     )
     connection_id: str = Field(default="headroom_cloud", description="Airflow connection that may hold endpoint and key file")
+    installation: InstallationName | None = Field(
+        default=None, description="name of this installation, when several work in the project; it stays with what was made under it"
+    )
     operation_timeout_seconds: Positive = 600

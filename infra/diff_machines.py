@@ -13,7 +13,7 @@ import pandas as pd
 
 from infra.actions import Action
 from infra.cloud import GroupState, ReservationState
-from infra.cloud.writes import LABEL
+from infra.cloud.marks import LABEL
 from infra.group_actions import drained, group_action, scale, standby
 from infra.ledger_rows import Fact
 from infra.names import PREFIX

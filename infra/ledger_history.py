@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from infra.ledger import Ledger
 from infra.ledger_tables import actions
 
-__all__ = ["Asked", "groups_made", "held_at_first", "last_asked", "made_by_us"]
+__all__ = ["Asked", "groups_made", "held_at_first", "kept_by_us", "last_asked", "made_by_us"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,13 @@ def made_by_us(ledger: Ledger) -> set[tuple[str, str, str]]:
     query = select(actions.c.kind, actions.c.zone, actions.c.name).where(actions.c.verb == "create", actions.c.state != "failed").distinct()
     with ledger.engine.begin() as connection:
         return {(kind, zone, name) for kind, zone, name in connection.execute(query)}
+
+
+def kept_by_us(ledger: Ledger, region: str) -> set[tuple[str, str, str]]:
+    """`(kind, zone, name)` of everything in a region that took a call of ours."""
+    query = select(actions.c.kind, actions.c.zone, actions.c.name).where(actions.c.region == region, actions.c.state.in_(("sent", "done")))
+    with ledger.engine.begin() as connection:
+        return {(kind, zone, name) for kind, zone, name in connection.execute(query.distinct())}
 
 
 def groups_made(ledger: Ledger, region: str) -> set[tuple[str, str, str]]:

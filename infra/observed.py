@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from infra.cloud import AttachmentState, Cloud, GroupState, MachineFailure, ReservationState, StorageState
-from infra.cloud.writes import LABEL
 from infra.targets import BandwidthTarget, MachineTarget, StorageTarget, Target
 
 __all__ = ["Observed", "observe", "with_failures"]
@@ -17,7 +16,8 @@ class Observed:
     """Resources of one region.
 
     Attributes:
-        reservations: those that Headroom made (they say so in their description), in every zone that may be used.
+        reservations: those that Headroom made (they say so in their description), in every zone that may be used; `infra.installations` leaves
+            out those of other installations.
         groups, templates: by name; a missing name means that it does not exist.
         disks: by name, zonal disks with their zone, regional ones with zone "".
         failures: group -> machines that it could not get, filled by `with_failures`.
@@ -38,7 +38,7 @@ class Observed:
 def observe(cloud: Cloud, targets: Sequence[Target], *, region: str, zones: Sequence[str]) -> Observed:
     """Read the region; makes reading calls only."""
     machines = [target for target in targets if isinstance(target, MachineTarget)]
-    ours = [r for zone in zones for r in cloud.reservations(zone) if r.description.startswith(LABEL)] if machines else []
+    ours = [r for zone in zones for r in cloud.reservations(zone) if r.installation is not None] if machines else []
     # Lists cost a call per page however many services there are.
     groups = {group.name: group for group in cloud.groups(region)} if machines else {}
     templates = cloud.templates() if machines else frozenset()

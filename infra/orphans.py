@@ -1,7 +1,8 @@
 """Orphans: resources with Headroom's mark that the ledger knows nothing of, and their collection.
 
-They come from a ledger that was lost or restored from an old copy, from a second installation on the same project, or from a
-copy made by hand. Nobody extends, shrinks or deletes them.
+They come from a ledger that was lost or restored from an old copy, or from a copy made by hand. Nobody extends, shrinks or deletes them.
+What bears the name of another installation is its own and never an orphan here. What bears no name may be another's too, so that nothing of it is
+collected before a person says that no other installation without a name works in the project.
 """
 
 from __future__ import annotations
@@ -49,15 +50,19 @@ class Orphan:
         return f"{where}: {self.owned.kind} {self.owned.name} ({what}), {self.usd_per_hour:.2f} USD/h; {fate}"
 
 
-def find_orphans(settings: Settings, ledger: Ledger, cloud: Cloud) -> list[Orphan]:
-    """Orphans in the regions and zones of the settings, and orphaned templates; makes reading calls only."""
+def find_orphans(settings: Settings, ledger: Ledger, cloud: Cloud, *, unnamed: bool = False) -> list[Orphan]:
+    """Orphans in the regions and zones of the settings, and orphaned templates; makes reading calls only.
+
+    Args:
+        unnamed: what bears no installation's name is ours too, and may be collected.
+    """
     # The ledger is read last: what was made while the cloud was read is known by then.
     owned = [found for name, region in settings.regions.items() for found in cloud.owned(name, region.zones)]
     owned += cloud.owned_templates()
     known, wanted = made_by_us(ledger), _wanted_names(settings)
-    return [
-        Orphan(found, _kept(found, wanted), _usd_per_hour(found)) for found in owned if (found.kind, found.zone, found.name) not in known
-    ]
+    ours = {cloud.installation} | ({""} if unnamed else set())
+    orphans = [found for found in owned if found.installation in ours and (found.kind, found.zone, found.name) not in known]
+    return [Orphan(found, _kept(found, wanted, unnamed=unnamed), _usd_per_hour(found)) for found in orphans]
 
 
 def collect(settings: Settings, ledger: Ledger, cloud: Cloud, orphans: Sequence[Orphan], *, now: pd.Timestamp) -> list[Entry]:
@@ -95,13 +100,15 @@ def _deletion(owned: Owned, region: str) -> Action:
     )
 
 
-def _kept(owned: Owned, wanted: set[str]) -> str:
+def _kept(owned: Owned, wanted: set[str], *, unnamed: bool) -> str:
     if owned.kind not in _ORDER:
         return "it may hold data; delete it by hand if nobody needs it"
     if owned.name in wanted:
-        return "a service of capacity.yaml uses this name; the next reconciliation takes it over"
+        return "a service of capacity.yaml uses this name; the next reconciliation takes it over, or says whose it is"
     if owned.in_use:
         return f"{owned.in_use} machines use it; move or stop them first"
+    if not owned.installation and not unnamed:
+        return "it bears no installation's name and may be another's; add --unnamed when no other without a name works in the project"
     return ""
 
 

@@ -20,6 +20,7 @@ from infra.diff_amounts import bandwidth_facts
 from infra.executor import Checkpoint, Executor
 from infra.former_groups import with_former_groups
 from infra.holdings import failure_facts, held_amount, holdings_of, unmet_of
+from infra.installations import without_others
 from infra.ledger import Ledger
 from infra.ledger_history import held_at_first
 from infra.ledger_rows import Entry, Fact, Holding, Unmet
@@ -93,7 +94,7 @@ def reconcile(
         settle_seconds: how long to wait for machines to leave a reservation that shrinks.
 
     Raises:
-        BadInputError: when region or plan do not fit the settings.
+        BadInputError: when region or plan do not fit the settings, or another installation of the project has a name that the plan needs.
         CloudRefusedError: when the project may not call the API at all; single refusals become facts.
         UnavailableError: when the cloud does not answer; run again.
     """
@@ -107,7 +108,7 @@ def reconcile(
     if corrections is not None:
         changes = partial(_moves, targets, region, {row.service for row in corrections})
     if dry_run:
-        observed = observe(cloud, targets, region=region, zones=zones)
+        observed = _look(cloud, ledger, targets, region=region, zones=zones)
         wanted = changes(observed, ledger.facts(region, issue_time))
         return _dry_report(targets, observed, wanted, corrections or (), issue_time=issue_time, region=region)
     executor = Executor(ledger, cloud, issue_time, region, checkpoint, settle_seconds)
@@ -145,11 +146,17 @@ def _told(corrections: Sequence[Correction], known: Sequence[Correction]) -> lis
     return [row for row in corrections if row.resumed or row.unmet or (row.service, row.machine_type) in before]
 
 
+def _look(cloud: Cloud, ledger: Ledger, targets: Sequence[Target], *, region: str, zones: Sequence[str]) -> Observed:
+    """What is there that is ours; refuses what another installation has under a name that a target needs."""
+    observed = observe(cloud, targets, region=region, zones=zones)
+    return without_others(observed, targets, ledger, region=region, installation=cloud.installation)
+
+
 def _converge(executor: Executor, targets: Sequence[Target], zones: Sequence[str], changes: Differ, entries: list[Entry]) -> Observed:
     """Act until the diff is empty or what is left cannot be done; the last observation, which confirms it."""
     hopeless: set[tuple[str, str, str, str]] = set()
     for _ in range(_MOST_ROUNDS):
-        observed = executor.step("observe", observe, executor.cloud, targets, region=executor.region, zones=zones)
+        observed = executor.step("observe", _look, executor.cloud, executor.ledger, targets, region=executor.region, zones=zones)
         facts = executor.ledger.facts(executor.region, executor.issue_time)
         wanted = changes(observed, facts)
         acted = _round(executor, wanted, hopeless)

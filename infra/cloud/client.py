@@ -8,6 +8,7 @@ from typing import Any, Final
 from infra.actions import Action
 from infra.cloud import writes
 from infra.cloud.connection import Connection
+from infra.cloud.marks import Owner
 from infra.cloud.operations import Operation, find_operation, get_operation, read_operation, wait_for
 from infra.cloud.owned import Owned, owned_in_region, owned_templates
 from infra.cloud.states import (
@@ -23,7 +24,7 @@ from infra.cloud.states import (
 
 __all__ = ["Cloud"]
 
-_Call = Callable[[str, Action], tuple[str, str, dict[str, Any]]]
+_Call = Callable[[Owner, Action], tuple[str, str, dict[str, Any]]]
 
 # (kind, verb) -> what makes the request of a writing call.
 _WRITES: Final[dict[tuple[str, str], _Call]] = {
@@ -58,12 +59,20 @@ class Cloud:
         credentials: None takes the environment's; a plain http address on this machine needs none.
         timeout: seconds to wait for one operation to finish.
         pause: seconds that the first retry of a call waits at most; doubles from there.
+        installation: name on the mark of what it makes; "" for none.
     """
 
     def __init__(
-        self, project: str, endpoint: str | None = None, credentials: Any = None, timeout: float = 600.0, pause: float = 0.5
+        self,
+        project: str,
+        endpoint: str | None = None,
+        credentials: Any = None,
+        timeout: float = 600.0,
+        pause: float = 0.5,
+        installation: str = "",
     ) -> None:
         self.project = project
+        self.installation = installation
         self.timeout = timeout
         self._connection = Connection(project=project, endpoint=endpoint, credentials=credentials, pause=pause)
 
@@ -137,7 +146,7 @@ class Cloud:
             CloudRefusedError: refused at once; an operation may still fail later.
             UnavailableError: no answer; whether it arrived is unknown, `find` tells.
         """
-        client, method, request = _WRITES[action.kind, action.verb](self.project, action)
+        client, method, request = _WRITES[action.kind, action.verb](Owner(self.project, self.installation), action)
         message = self._connection.call(client, f"{method}_unary", {**request, "request_id": request_id})
         return read_operation(message)
 

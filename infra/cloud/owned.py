@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from infra.actions import Kind
 from infra.cloud.connection import Connection
-from infra.cloud.writes import LABEL, SERVICE_LABEL
+from infra.cloud.marks import LABEL, SERVICE_LABEL, installation_of, maker
 
 __all__ = ["Owned", "owned_in_region", "owned_templates"]
 
@@ -26,6 +26,7 @@ class Owned:
         service: as far as the resource tells; a label has `_` in place of the colon of `service:client`.
         amount: machines of a reservation or group, GiB of a disk or pool, 0 of a template.
         in_use: machines that use a reservation, machines of a group.
+        installation: the one that made it; "" when it had no name.
     """
 
     kind: Kind
@@ -36,6 +37,7 @@ class Owned:
     machine_type: str
     amount: int
     in_use: int
+    installation: str
 
 
 def owned_in_region(connection: Connection, region: str, zones: Sequence[str]) -> list[Owned]:
@@ -57,33 +59,37 @@ def owned_templates(connection: Connection) -> list[Owned]:
     """Our templates, which have no region."""
 
     def read(message: Any) -> Owned | None:
-        if message.description != LABEL:
+        installation = maker(message.description)
+        if installation is None:
             return None
         properties = message.properties
         service = properties.labels.get(SERVICE_LABEL, "")
-        return Owned("template", "", "", message.name, service, properties.machine_type, 0, 0)
+        return Owned("template", "", "", message.name, service, properties.machine_type, 0, 0, installation)
 
     return [found for found in connection.list("InstanceTemplatesClient", {}, read) if found is not None]
 
 
 def _group(region: str, message: Any) -> Owned | None:
-    if message.description != LABEL:
+    installation = maker(message.description)
+    if installation is None:
         return None
     machines = int(message.target_size) + int(message.target_suspended_size) + int(message.target_stopped_size)
-    return Owned("group", region, "", message.name, "", "", machines, machines)
+    return Owned("group", region, "", message.name, "", "", machines, machines, installation)
 
 
 def _reservation(region: str, zone: str, message: Any) -> Owned | None:
-    if not message.description.startswith(LABEL):
+    installation = maker(message.description)
+    if installation is None:
         return None
     made_for, specific = _FOR.match(message.description), message.specific_reservation
     service = made_for.group(1) if made_for else ""
-    machine_type = specific.instance_properties.machine_type
-    return Owned("reservation", region, zone, message.name, service, machine_type, int(specific.count), int(specific.in_use_count))
+    machine_type, count, in_use = specific.instance_properties.machine_type, int(specific.count), int(specific.in_use_count)
+    return Owned("reservation", region, zone, message.name, service, machine_type, count, in_use, installation)
 
 
 def _disk(kind: Kind, region: str, zone: str, message: Any) -> Owned | None:
-    if message.labels.get(LABEL) != "true":
+    installation = installation_of(message.labels)
+    if installation is None:
         return None
     gib = message.pool_provisioned_capacity_gb if kind == "storage-pool" else message.size_gb
-    return Owned(kind, region, zone, message.name, message.labels.get(SERVICE_LABEL, ""), "", int(gib), 0)
+    return Owned(kind, region, zone, message.name, message.labels.get(SERVICE_LABEL, ""), "", int(gib), 0, installation)

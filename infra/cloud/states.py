@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from infra.cloud.marks import installation_of, maker, plain
+
 __all__ = [
     "AttachmentState",
     "GroupState",
@@ -19,7 +21,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ReservationState:
-    """A zonal reservation; `lifetime_seconds` counts from its creation, None when it never lapses."""
+    """A zonal reservation; `lifetime_seconds` counts from its creation, None when it never lapses.
+
+    `description` is without the installation that made it; `installation` is "" for one without a name, None for one that is not Headroom's.
+    """
 
     zone: str
     name: str
@@ -30,6 +35,7 @@ class ReservationState:
     lifetime_seconds: int | None
     created: str
     status: str
+    installation: str | None = None
 
     @classmethod
     def read(cls, zone: str, message: Any) -> ReservationState:
@@ -41,10 +47,11 @@ class ReservationState:
             machine_type=specific.instance_properties.machine_type,
             count=int(specific.count),
             in_use=int(specific.in_use_count),
-            description=message.description,
+            description=plain(message.description),
             lifetime_seconds=seconds or None,
             created=message.creation_timestamp,
             status=message.status,
+            installation=maker(message.description),
         )
 
 
@@ -53,6 +60,7 @@ class GroupState:
     """A regional instance group: its targets, not the machines that exist at this moment.
 
     `draining` while machines are on their way out. A group that only waits for machines that it cannot get is not draining.
+    `installation` as of a reservation.
     """
 
     region: str
@@ -64,6 +72,7 @@ class GroupState:
     standby_mode: str
     stable: bool
     draining: bool = False
+    installation: str | None = None
 
     @classmethod
     def read(cls, region: str, message: Any) -> GroupState:
@@ -77,6 +86,7 @@ class GroupState:
             standby_mode=message.standby_policy.mode,
             stable=bool(message.status.is_stable),
             draining=not message.status.is_stable and _machines_leave(message.current_actions),
+            installation=maker(message.description),
         )
 
 
@@ -111,19 +121,21 @@ class AttachmentState:
 
 @dataclass(frozen=True)
 class StorageState:
-    """A zonal disk, a regional one (`zone` is then ""), or a storage pool."""
+    """A zonal disk, a regional one (`zone` is then ""), or a storage pool; `installation` as of a reservation."""
 
     zone: str
     name: str
     gib: int
+    installation: str | None = None
 
     @classmethod
     def of_disk(cls, zone: str, message: Any) -> StorageState:
-        return cls(zone=zone, name=message.name, gib=int(message.size_gb))
+        return cls(zone=zone, name=message.name, gib=int(message.size_gb), installation=installation_of(message.labels))
 
     @classmethod
     def of_pool(cls, zone: str, message: Any) -> StorageState:
-        return cls(zone=zone, name=message.name, gib=int(message.pool_provisioned_capacity_gb))
+        gib = int(message.pool_provisioned_capacity_gb)
+        return cls(zone=zone, name=message.name, gib=gib, installation=installation_of(message.labels))
 
 
 @dataclass(frozen=True)

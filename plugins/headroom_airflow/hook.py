@@ -71,7 +71,13 @@ class HeadroomCloudHook(BaseHook):
         extra = connection.extra_dejson if connection else {}
         endpoint = _endpoint(connection) or opened.home.cloud_endpoint or section.endpoint
         credentials = key_credentials(path=extra.get("key_path"), text=connection.password if connection else None)
-        return Cloud(extra.get("project") or section.project, endpoint, credentials, section.operation_timeout_seconds)
+        return Cloud(
+            extra.get("project") or section.project,
+            endpoint,
+            credentials,
+            section.operation_timeout_seconds,
+            installation=section.installation or "",
+        )
 
     def test_connection(self) -> tuple[bool, str]:
         """Read one region; what the button Test in Airflow's connection form calls."""

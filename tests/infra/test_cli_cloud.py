@@ -92,9 +92,12 @@ def test_orphans_are_shown_then_collected(here: World) -> None:
     here.admin("clock", advance_seconds=60)
     shown = run("orphans")
     assert "reservation old (2 x n2-standard-8)" in shown
-    assert "1 may be collected: headroom orphans --collect" in shown
+    assert "may be another's; add --unnamed" in shown
+    run("orphans", "--collect")
     assert here.cloud.reservation(ZONES[0], "old") is not None
-    assert f"done: {ZONES[0]}: collect the orphan reservation old" in run("orphans", "--collect")
+    assert "1 may be collected: headroom orphans --collect --unnamed" in run("orphans", "--unnamed")
+    assert here.cloud.reservation(ZONES[0], "old") is not None
+    assert f"done: {ZONES[0]}: collect the orphan reservation old" in run("orphans", "--collect", "--unnamed")
     here.admin("clock", advance_seconds=60)
     assert here.cloud.reservation(ZONES[0], "old") is None
     assert count(here) == 4

@@ -46,14 +46,14 @@ def strangers(here: World) -> None:
 
 def test_what_the_ledger_made_is_no_orphan(here: World) -> None:
     here.reconcile(PLAN)
-    assert find_orphans(here.settings, here.ledger, here.cloud) == []
+    assert find_orphans(here.settings, here.ledger, here.cloud, unnamed=True) == []
 
 
 def test_orphans_are_what_bears_our_mark_and_is_unknown(here: World) -> None:
     here.reconcile(PLAN)
     strangers(here)
     before = len(here.writes())
-    found = find_orphans(here.settings, here.ledger, here.cloud)
+    found = find_orphans(here.settings, here.ledger, here.cloud, unnamed=True)
     assert sorted((o.owned.kind, o.owned.name) for o in found) == [
         (kind, "stranger-0") for kind in ("disk", "group", "reservation", "template")
     ]
@@ -68,12 +68,12 @@ def test_orphans_are_what_bears_our_mark_and_is_unknown(here: World) -> None:
 def test_collection_deletes_what_nobody_uses_with_a_row_for_each_call(here: World) -> None:
     here.reconcile(PLAN)
     strangers(here)
-    found = find_orphans(here.settings, here.ledger, here.cloud)
+    found = find_orphans(here.settings, here.ledger, here.cloud, unnamed=True)
     entries = collect(here.settings, here.ledger, here.cloud, found, now=NOW)
     assert [(e.action.kind, e.state) for e in entries] == [("group", "done"), ("reservation", "done"), ("template", "done")]
     assert all(entry.operation for entry in entries)
     assert [access.request_id for access in here.writes()][-3:] == [entry.request_id for entry in entries]
-    left = find_orphans(here.settings, here.ledger, here.cloud)
+    left = find_orphans(here.settings, here.ledger, here.cloud, unnamed=True)
     assert [(o.owned.kind, o.owned.name) for o in left] == [("disk", "stranger-0")]
     assert here.reconcile(PLAN).writes == 0, "collection touched what the plan holds"
 
@@ -82,7 +82,7 @@ def test_a_reservation_in_use_and_a_group_with_machines_are_kept(here: World) ->
     strangers(here)
     here.call("POST", f"regions/{REGION}/instanceGroupManagers/stranger-1/resize?size=4")  # one of them is in the reservation
     here.call("POST", f"regions/{REGION}/instanceGroupManagers/stranger-0/resize?size=1")
-    found = {o.owned.kind: o for o in find_orphans(here.settings, here.ledger, here.cloud)}
+    found = {o.owned.kind: o for o in find_orphans(here.settings, here.ledger, here.cloud, unnamed=True)}
     assert "1 machines use it" in found["group"].kept
     assert found["reservation"].owned.in_use > 0
     assert "use it" in found["reservation"].kept
@@ -93,7 +93,7 @@ def test_a_reservation_in_use_and_a_group_with_machines_are_kept(here: World) ->
 
 def test_a_reservation_that_came_into_use_since_it_was_found_is_not_deleted(here: World) -> None:
     strangers(here)
-    found = [o for o in find_orphans(here.settings, here.ledger, here.cloud) if o.owned.kind == "reservation"]
+    found = [o for o in find_orphans(here.settings, here.ledger, here.cloud, unnamed=True) if o.owned.kind == "reservation"]
     here.call("POST", f"regions/{REGION}/instanceGroupManagers/stranger-1/resize?size=4")
     assert collect(here.settings, here.ledger, here.cloud, found, now=NOW) == []
     assert here.cloud.reservation(ZONES[1], "stranger-0") is not None
@@ -102,7 +102,7 @@ def test_a_reservation_that_came_into_use_since_it_was_found_is_not_deleted(here
 def test_a_lost_ledger_makes_no_orphan_of_what_the_next_run_takes_over(here: World, tmp_path: Path) -> None:
     here.reconcile(PLAN)
     fresh = Ledger.open(f"sqlite:///{tmp_path}/fresh.db")
-    found = find_orphans(here.settings, fresh, here.cloud)
+    found = find_orphans(here.settings, fresh, here.cloud, unnamed=True)
     assert {o.owned.kind for o in found} == {"template", "group", "reservation", "disk"}
     assert all(o.kept for o in found)
     assert collect(here.settings, fresh, here.cloud, found, now=NOW) == []
@@ -111,22 +111,28 @@ def test_a_lost_ledger_makes_no_orphan_of_what_the_next_run_takes_over(here: Wor
 
 def test_a_killed_collection_is_finished_by_the_next_one(here: World) -> None:
     strangers(here)
-    found = find_orphans(here.settings, here.ledger, here.cloud)
+    found = find_orphans(here.settings, here.ledger, here.cloud, unnamed=True)
     here.admin("faults", fault="unavailable", method="DELETE", path="/reservations", times=None)
     here.cloud = type(here.cloud)(PROJECT, here.address, pause=0.001)
     with pytest.raises(Exception, match="503"):
         collect(here.settings, here.ledger, here.cloud, found, now=NOW)
     here.admin("faults", clear=True)
     (open_row,) = here.ledger.unfinished(REGION)
-    again = find_orphans(here.settings, here.ledger, here.cloud)
+    again = find_orphans(here.settings, here.ledger, here.cloud, unnamed=True)
     entries = collect(here.settings, here.ledger, here.cloud, again, now=NOW)
     assert open_row.request_id in {entry.request_id for entry in entries}
     assert here.ledger.unfinished(REGION) == []
-    assert [o.owned.kind for o in find_orphans(here.settings, here.ledger, here.cloud)] == ["disk"]
+    assert [o.owned.kind for o in find_orphans(here.settings, here.ledger, here.cloud, unnamed=True)] == ["disk"]
 
 
 def test_a_plan_can_be_applied_again_after_a_collection(here: World) -> None:
     here.reconcile(PLAN)
     strangers(here)
-    collect(here.settings, here.ledger, here.cloud, find_orphans(here.settings, here.ledger, here.cloud), now=NOW + pd.Timedelta("90D"))
+    collect(
+        here.settings,
+        here.ledger,
+        here.cloud,
+        find_orphans(here.settings, here.ledger, here.cloud, unnamed=True),
+        now=NOW + pd.Timedelta("90D"),
+    )
     assert here.ledger.newest_issue_time() == ISSUE
