@@ -17,11 +17,12 @@ from infra.policies.plan_lines import BANDWIDTH, RESOURCES, Array, Key, Lines
 from infra.prices import list_prices
 from infra.unit_prices import unit_prices
 
-__all__ = ["STEP", "Options", "family_of", "options_of", "quota_of", "spread"]
+__all__ = ["STEP", "Options", "options_of", "quota_name", "quota_of", "spread"]
 
 IntArray = npt.NDArray[np.int64]
 # The name of the option of a place of bandwidth.
 STEP: Final = "attachment step"
+_SHARED: Final = "cpus"
 _TIE: Final = 1e-3
 
 
@@ -115,7 +116,7 @@ def spread(settings: Settings, options: Options, wanted: Array) -> Array:
         if mine.size > 1:
             result[first] = 0.0
         for option in mine.tolist():
-            cell = (region, family_of(options.name[option]))
+            cell = (region, quota_name(settings, region, options.name[option]))
             room = left.setdefault(cell, quota_of(settings, region, cell[1]))
             each = machines_for_one(options.size[first], options.size[option])
             taken = missing if mine.size == 1 else min(np.ceil(missing * each - 1e-9), floor(max(room, 0.0) / options.vcpus[option]))
@@ -126,14 +127,21 @@ def spread(settings: Settings, options: Options, wanted: Array) -> Array:
     return result
 
 
-def family_of(machine_type: str) -> str:
-    return machine_type.partition("-")[0]
+def quota_name(settings: Settings, region: str, machine_type: str) -> str:
+    """The quota that a type counts against in a region: its family's, or that of all families which have none of their own there."""
+    family, quotas = machine_type.partition("-")[0], settings.regions[region].quotas
+    return _SHARED if "CPUS" in quotas and f"{family.upper()}_CPUS" not in quotas else family
 
 
-def quota_of(settings: Settings, region: str, family: str) -> float:
-    """The vCPUs of a family that the region may run; no limit where the settings name none."""
+def quota_of(settings: Settings, region: str, name: str) -> float:
+    """The vCPUs that a region may run under a quota of `quota_name`; no limit where the settings name none.
+
+    0 for a name that no type of this region counts against: a lease counts by its borrower's name, and must not slip by the lender's quota.
+    """
     quotas = settings.regions[region].quotas
-    return float(quotas.get(f"{family.upper()}_CPUS", quotas.get("CPUS", np.inf)))
+    if name == _SHARED:
+        return float(quotas.get("CPUS", 0.0))
+    return float(quotas.get(f"{name.upper()}_CPUS", 0.0 if "CPUS" in quotas else np.inf))
 
 
 def _types(settings: Settings, key: Key, counted: str) -> list[str]:

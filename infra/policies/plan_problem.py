@@ -14,7 +14,7 @@ from infra.capacity_need import COMPUTE, INSTANCES, LINE
 from infra.lead_times import boot_lead_hours
 from infra.policies.bid_bands import split_at_bids
 from infra.policies.leasing import Loans, loans_between
-from infra.policies.machine_options import Options, family_of, quota_of, spread
+from infra.policies.machine_options import Options, quota_name, quota_of, spread
 from infra.policies.plan_lines import BANDWIDTH, RESOURCES, Array, Lines
 from infra.policies.value import bid_usd, purchase_loss, resume_loss, value_multiple
 from infra.program import Problem, bands_from_quantiles
@@ -39,7 +39,12 @@ def problem_of(
     bids = {place: service for place, service in enumerate(services) if service.bid and machines[place]}
     width, reach = split_at_bids(*bands_from_quantiles(np.array(QUANTILES), lines.demand, bands=_BANDS), *_steps(bids))
     multiple = np.array([value_multiple(settings.policy, service) for service in services])
-    regions, families = sorted({region for region, _, _ in lines.keys}), ["bandwidth", *_families(options)]
+    regions = sorted({region for region, _, _ in lines.keys})
+    counted = [
+        quota_name(settings, lines.keys[place][0], name) if machine else BANDWIDTH
+        for place, name, machine in zip(options.place.tolist(), options.name, options.machines, strict=True)
+    ]
+    families = [BANDWIDTH, *sorted(set(counted) - {BANDWIDTH})]
     capacity = [service.capacity for service in services]
     boots = np.array([capacity[place].boot_minutes for place in options.place])
     loans = loans_between(settings, options, lines.demand, RESOURCES.index(BANDWIDTH))
@@ -66,11 +71,9 @@ def problem_of(
         held=spread(settings, options, np.where(machines, _first_hour(lines, need), 0.0)),
         floors=spread(settings, options, np.where(machines, [c.minimum_instances for c in capacity], 0.0)),
         families=families,
-        option_family=np.array(
-            [families.index(family_of(name)) if m else 0 for name, m in zip(options.name, options.machines, strict=True)]
-        ),
+        option_family=np.array([families.index(name) for name in counted]),
         option_quota=options.vcpus,
-        family_limit=np.array([[quota_of(settings, region, family) for family in families] for region in regions]),
+        family_limit=np.array([[np.inf, *(quota_of(settings, region, name) for name in families[1:])] for region in regions]),
         budget_per_day=budget_usd_per_day,
         hold_hours=np.where(options.machines, settings.policy.least_run_hours, 0.0),
         flap_limit=np.where(machines, settings.policy.flaps_per_day or np.inf, np.inf),
@@ -115,7 +118,3 @@ def _machines_of(width: Array, size: Array) -> Array:
     binding = each.sum(axis=2, keepdims=True).argmax(axis=3)[..., None]
     machines: Array = np.take_along_axis(each, binding, axis=3)[..., 0]
     return machines
-
-
-def _families(options: Options) -> list[str]:
-    return sorted({family_of(name) for name, is_machine in zip(options.name, options.machines, strict=True) if is_machine})

@@ -213,3 +213,31 @@ def test_no_plan_exceeds_a_familys_quota_or_the_budget_and_all_types_carry_the_n
     assert used.get("n2d", 0.0) <= n2d
     assert plan["cost_usd"].sum() <= budget + 1e-6
     assert (rows["hot"] + rows["warm"] + rows["cold"] >= rows["needed"] - 1e-6).all()
+
+
+@pytest.mark.parametrize("quotas", ["CPUS: 200", "CPUS: 200, N2D_CPUS: 120"])
+def test_families_without_a_quota_of_their_own_share_one(quotas: str) -> None:
+    """As Google counts, and the local cloud: n2 and c3 together are within CPUS, n2d has its own where the region names it."""
+    settings = _settings("{name: optimal}", edge="c3-standard-8", tenants="n2d-standard-4", quotas=quotas)
+    plan = _plan(settings)
+    machines = plan[(plan["resource"] == "instances") & (plan["region"] == "us-central1")]
+    vcpus = (machines["hot"] + machines["warm"]) * machines["machine_type"].map(lambda name: int(name.rpartition("-")[2]))
+    own = machines["machine_type"].str.startswith("n2d") & ("N2D" in quotas)
+    shared = vcpus.where(~own, 0.0).groupby(machines["ds"]).sum()
+    assert shared.max() <= 200
+    assert vcpus.where(own, 0.0).groupby(machines["ds"]).sum().max() <= 120
+    assert shared.max() > 190, "the quota is what binds here"
+    assert "quota (cpus in us-central1) saves" in " ".join(machines["why"])
+
+
+def test_a_lease_does_not_slip_by_a_lenders_quota_that_counts_otherwise() -> None:
+    """us-central1 counts n2 by itself, asia-east1 counts all families together."""
+    text = SETTINGS.replace("{BUDGET}", "{name: optimal}").replace(
+        "[asia-east1-a], quotas: {N2_CPUS: 1000}", "[asia-east1-a], quotas: {CPUS: 40}, lends_vcpus: 500"
+    )
+    text = text.replace("[us-central1-a], quotas: {N2_CPUS: 1000}", "[us-central1-a], quotas: {N2_CPUS: 120}, peers: [asia-east1]")
+    settings = parse_settings(text)
+    frame = set_demand(forecasts(settings, median=60.0, hours=24), "asia-east1/edge/cpu", [4.0] * 24)
+    plan = _plan(settings, set_demand(frame, "us-central1/edge/bandwidth", [0.01] * 24))  # so that sending is cheap
+    there = _machines(plan, "edge", "asia-east1")
+    assert ((there["hot"] + there["warm"]) * 8).max() <= 40

@@ -176,3 +176,34 @@ def test_quantiles_become_bands() -> None:
     assert (merged[..., 0] * chance).sum() == pytest.approx((width[..., 0] * reach).sum())
     with pytest.raises(BadInputError, match=r"forecast of place 0, block 0, level 0\.5, resource 0 is nan"):
         bands_from_quantiles(levels, np.array([4.0, np.nan, 13.0]).reshape(1, 1, 3, 1))
+
+
+def _two_peaks(**changes: object) -> float:
+    """Share of two services' demand that can be bought when it comes: 10 machines each, one in the first hour and one in the second, room for 10."""
+    width = np.zeros((2, 24, 4, 1))
+    width[0, 0] = width[1, 1] = 2.5
+    given = {
+        "places": ["here/web", "here/batch"],
+        "region": [0, 0],
+        "width": width,
+        "reach": np.broadcast_to([0.95, 0.7, 0.3, 0.05], (2, 24, 4)),
+        "hot_price": 100.0,
+        "cold_use_price": 1.0,
+        "option_place": [0, 1],
+        "option_name": ["n2", "n2"],
+        "family_limit": 10,
+    }
+    given |= changes
+    plan = solve(one_place(**given))
+    assert (plan.hot == 0).all()
+    return float(np.vdot(plan.cover[2], given["width"][..., 0]) / given["width"].sum())
+
+
+def test_machines_to_be_bought_count_against_a_limit_in_their_own_hour_region_and_family() -> None:
+    together = np.zeros((2, 24, 4, 1))
+    together[:, 0] = 2.5
+    assert _two_peaks() == 1.0, "two peaks of two hours"
+    assert _two_peaks(width=together) == 0.5, "two peaks of one hour need room at once"
+    assert _two_peaks(width=together, regions=["here", "there"], region=[0, 1], places=["here/web", "there/batch"]) == 1.0
+    assert _two_peaks(width=together, families=["n2", "c2"], option_family=[0, 1], option_name=["n2", "c2"]) == 1.0
+    assert _two_peaks(width=together, family_limit=20) == 1.0
