@@ -111,6 +111,14 @@ def test_no_fit_is_later_than_a_cutoff_that_it_serves_or_a_horizon_older():
     assert all(window.cutoff == window.end - window.back * HORIZON * HOUR for _, window in windows)
 
 
+def test_few_ends_have_fits_of_their_own():
+    """A fit that is a day old cost M4's shorter series 4 % of their loss."""
+    two = {"a": END, "b": END - 20 * HOUR}
+    rounds = engine_rounds(utc(two), RHYTHM, range(7))
+    assert len(rounds) == 14
+    assert all(at.moment == window.cutoff for at in rounds for window in at.windows)
+
+
 def test_fits_are_at_most_as_many_as_horizons_however_many_ends_there_are():
     random = np.random.default_rng(0)
     ends = pd.Series(END.tz_localize("UTC") - pd.to_timedelta(random.integers(0, 480, 3000), unit="h"))
