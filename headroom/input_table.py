@@ -16,6 +16,8 @@ from headroom.errors import BadInputError
 __all__ = ["InputTable", "read_input_table"]
 
 _CSV: Final = (".csv", ".csv.gz")
+# What else parts the fields of such files.
+_OTHER_MARKS: Final = ";\t|"
 _PARQUET: Final = (".parquet", ".pq")
 # What stands in a cell of times or numbers that holds nothing; as text it could be a name.
 _EMPTY: Final = frozenset({"na", "nan", "nat", "null", "none", "<na>"})
@@ -46,7 +48,9 @@ class InputTable:
             if column not in self.frame.columns:
                 beside = f" and optionally {', '.join(optional)}" if optional else ""
                 found = ", ".join(map(str, self.frame.columns)) or "none"
-                remedy = "; part the fields by commas" if len(self.frame.columns) == 1 and any(mark in found for mark in ";\t|") else ""
+                remedy = (
+                    "; part the fields by commas" if len(self.frame.columns) == 1 and any(mark in found for mark in _OTHER_MARKS) else ""
+                )
                 raise BadInputError(
                     f"{self.what}: column {column!r} is missing; expected {', '.join(columns)}{beside}, found {found}{remedy}"
                 )
@@ -168,6 +172,10 @@ def read_input_table(path: Path, what: str) -> InputTable:
 def _csv(path: Path, what: str) -> pd.DataFrame:
     frame = pd.read_csv(path, dtype="object", keep_default_na=False, encoding="utf-8-sig")
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the first columns as index when rows are longer than the header
+        if len(frame.columns) == 1 and any(mark in frame.columns[0] for mark in _OTHER_MARKS):
+            raise BadInputError(
+                f"{what}: the header {frame.columns[0]} has no comma; part the fields by commas, and write numbers with a point"
+            )
         raise BadInputError(
             f"{what}: row 1 has more fields than the header; quote fields that hold a comma, and write numbers with a point"
         )

@@ -12,12 +12,15 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.input_table import InputTable, read_input_table
+from models.rhythm import Rhythm
 
 __all__ = ["COLUMNS", "LongFrame", "read_long_frame", "step_of"]
 
 COLUMNS: Final = ("unique_id", "ds", "y")
 _KEY: Final = ["unique_id", "ds"]
 _MICROSECOND: Final = pd.Timedelta(microseconds=1)
+_HOUR: Final = pd.Timedelta(hours=1)
+_DAY: Final = pd.Timedelta(days=1)
 Integers = npt.NDArray[np.int64]
 
 
@@ -49,7 +52,7 @@ def read_long_frame(path: Path, freq: str | None = None) -> LongFrame:
 
     Raises:
         BadInputError: naming the row and what is wrong: a column is missing, a time or number is not one, a number is infinite, two
-            rows of one series and time disagree, a row is off the step's grid, or nothing is left.
+            rows of one series and time disagree, a row is off the step's grid, such a step is longer than a day, or nothing is left.
     """
     table = read_input_table(path, "input")
     table.require(COLUMNS)
@@ -121,13 +124,21 @@ def _check_grid(rows: pd.DataFrame, step: pd.Timedelta, table: InputTable, *, gi
     phase = _microseconds(rows) % (step // _MICROSECOND)
     off = phase != _usual_phase(pd.factorize(rows["unique_id"])[0], phase)
     if off.any():
+        Rhythm(step)  # that a month is too long a step is said before that months are not equally long
         first = rows[off].sort_values("position").iloc[0]
         on_grid = rows["ds"][(rows["unique_id"] == first["unique_id"]).to_numpy() & ~off].iloc[0]
-        remedy = "bring the rows to that step first" + ("" if given else ", or say another step with --freq")
+        remedy = _remedy(step, pd.Timedelta(first["ds"] - on_grid)) + ("" if given else ", or say another step with --freq")
         raise BadInputError(
             f"{table.what}: {table.row(first['position'])}: {first['unique_id']} at {first['ds']} is not a whole number of steps of "
             f"{_words(step)} away from the series' other rows (such as {on_grid}), and so are {off.sum() - 1:,} more; {remedy}"
         )
+
+
+def _remedy(step: pd.Timedelta, off: pd.Timedelta) -> str:
+    """What to do about a row that is `off` from another one of its series."""
+    if step % _DAY == pd.Timedelta(0) and off % _HOUR == pd.Timedelta(0):
+        return "give days as dates without a zone (where clocks change, a local day has 23 or 25 hours)"
+    return "bring the rows to that step first, for example by rounding their times"
 
 
 def _usual_phase(series: Integers, phase: Integers) -> Integers:

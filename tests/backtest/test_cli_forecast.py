@@ -106,14 +106,15 @@ def test_events_and_regressors_reach_the_engine(tmp_path: Path, monkeypatch: pyt
     assert list(given["future"]["unique_id"]) == ["us-central1/edge/cpu"]  # type: ignore[index]
 
 
-def test_regressors_that_end_before_the_forecast_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("left_out", "told"), [([], 0), ([24], 1), ([7, 8, 24], 3)])
+def test_steps_ahead_without_regressors_are_told(left_out: list[int], told: int, tmp_path: Path) -> None:
     future = tmp_path / "future.csv"
     end = pd.to_datetime(pd.read_csv(DEMO)["ds"]).max()
-    for hours, told in ((24, False), (23, True)):
-        ds = pd.date_range(end - pd.Timedelta("2h"), end + pd.Timedelta(hours=hours), freq="h")
-        pd.DataFrame({"ds": ds, "temp": 20.0}).to_csv(future, index=False)
-        said = run("forecast", "--input", DEMO, "--future", str(future), "--horizon", "24", "--output", str(tmp_path / "x.csv"))
-        assert (f"--future ends at {ds[-1]}, the forecast at {end + pd.Timedelta('24h')}" in said) is told
+    ds = [end + pd.Timedelta(hours=hour) for hour in range(-2, 25) if hour not in left_out]
+    pd.DataFrame({"ds": ds, "temp": 20.0}).to_csv(future, index=False)
+    said = run("forecast", "--input", DEMO, "--future", str(future), "--horizon", "24", "--output", str(tmp_path / "x.csv"))
+    first = end + pd.Timedelta(hours=min(left_out, default=0))
+    assert (f"--future lacks {told} of the 24 steps ahead, from {first} on" in said) is bool(told)
 
 
 def test_of_many_series_without_a_forecast_some_are_named(tmp_path: Path) -> None:

@@ -129,7 +129,9 @@ def test_a_bad_row_is_named_with_the_rule(tmp_path: Path, bad: str, words: str) 
 
 
 def test_the_row_that_is_off_the_grid_is_the_odd_one_even_when_it_is_first(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"row 1: a at 2026-06-30 23:17:00 .*0 more; bring the rows to that step"):
+    with pytest.raises(
+        BadInputError, match=r"row 1: a at 2026-06-30 23:17:00 .*0 more; bring the rows to that step first, for example by rounding"
+    ):
         read(tmp_path, HEADER, "a,2026-06-30 23:17,1", *hours("a", [1, 2, 3, 4]))
 
 
@@ -142,6 +144,12 @@ def test_the_row_that_is_off_the_grid_is_the_odd_one_even_when_it_is_first(tmp_p
         (f"{HEADER}\na,2026-07-01,1", "the step is unknown"),
         ("id,ds,y\na,2026-07-01,1", "column 'unique_id' is missing; expected unique_id, ds, y, found id, ds, y"),
         ("unique_id;ds;y\na;2026-07-01;1", "found unique_id;ds;y"),
+        ("unique_id;ds;y\na;2026-07-01;1,5\na;2026-07-02;1,5", "part the fields by commas, and write numbers with a point"),
+        (f"{HEADER}\na,2026-01-01,1\na,2026-02-01,1\na,2026-03-01,1\na,2026-04-01,1", "steps of up to a day; aggregate or spread"),
+        (
+            f"{HEADER}\n" + "\n".join(f"a,2025-10-{n}T00:00+0{1 + (n < 27)}:00,{n}" for n in range(21, 31)),
+            "give days as dates without a zone",
+        ),
         (f"{HEADER}\na,2026-07-01,1,5\na,2026-07-02,1,5", "row 1 has more fields than the header"),
     ],
 )
