@@ -131,7 +131,7 @@ def pattern_of(problem: Problem, coverage: Coverage, *, margin: float = 1.0) -> 
         start=(problem.start_cost > 0) | (problem.hold_hours > 0) | flap[problem.option_place],
         hold=problem.hold_hours,
         early_blocks=problem.ready_from,
-        ordered=_disordered(coverage),
+        ordered=_disordered(coverage, rows),
         limit=limit,
         share=share,
         lending=np.zeros((len(problem.regions), blocks), dtype=bool) if leases is None else _in_use(leases.lender, leases.lending_limit),
@@ -208,19 +208,21 @@ def _reachable_limits(problem: Problem, coverage: Coverage, margin: float) -> Bo
     with np.errstate(divide="ignore", invalid="ignore"):
         machines = np.where(total > 0, total / coverage.size, 0.0).max(axis=1)
     most = np.maximum(np.maximum(machines, problem.floors.max(axis=1)), problem.held + problem.held_warm) + 1
-    units = np.zeros(problem.family_limit.shape[:2])
     with np.errstate(invalid="ignore"):
         wanted = np.where(problem.option_quota > 0, most * problem.option_quota, 0.0)
-    np.add.at(units, (problem.region[problem.option_place], problem.option_family), wanted)
+    own, lent = np.zeros((2, *problem.family_limit.shape[:2], 1))
+    np.add.at(own[..., 0], (problem.region[problem.option_place], problem.option_family), wanted)
     if leases is not None and leases.option.size:
-        np.add.at(units, (leases.lender, problem.option_family[leases.option]), wanted[leases.option])
-    return np.isfinite(problem.family_limit) & (units[:, :, None] * margin > problem.family_limit)
+        np.add.at(lent[..., 0], (leases.lender, problem.option_family[leases.option]), wanted[leases.option])
+        lent = np.minimum(lent, leases.lending_limit[:, None, :])
+    result: BoolArray = np.isfinite(problem.family_limit) & ((own + lent) * margin > problem.family_limit)
+    return result
 
 
-def _disordered(coverage: Coverage) -> BoolArray:
+def _disordered(coverage: Coverage, rows: BoolArray) -> BoolArray:
     """(D,) places of several options in which some pool would gain from filling a later band before an earlier one."""
     many = ~coverage.single
-    gain, need = coverage.weight[:, many, :, :, None], coverage.need[many]
+    gain, need = coverage.weight[:, many, :, :, None], coverage.need[many] * rows[many][:, None, None, :]
     rises = gain[:, :, :, 1:] * need[:, :, :-1] > gain[:, :, :, :-1] * need[:, :, 1:] * (1 + 1e-9)
     result = many.copy()
     result[many] = rises.any(axis=(0, 2, 3, 4))
