@@ -17,6 +17,7 @@ from infra.program.matrix import Program, build_program
 from infra.program.plan import Costs, Plan, costs_of, cover_of
 from infra.program.problem import FloatArray, Problem
 from infra.program.regional_start import WORTHWHILE_ROWS, regional_basis
+from infra.program.repair import within_limits
 from infra.program.shadow_prices import ShadowPrice, shadow_prices
 from infra.program.starting_basis import Basis, starting_basis
 from infra.program.whole_machines import whole_machines
@@ -185,7 +186,9 @@ def _whole(problem: Problem, linear: _Linear, fractions: Plan, *, small: int, ga
     layout, program = linear.layout, linear.program
     try:
         if few:
-            return integer_plan(layout, program, gap=gap)
+            best = integer_plan(layout, program, gap=gap)
+            # Within the gap there may be machines that serve nobody, beyond limits that demand cannot reach and the program so leaves out.
+            return within_limits(problem, linear.coverage, layout, best, program.lower[layout.hot])
         return whole_machines(problem, linear.coverage, layout, program, fractions, linear.optimum)
     except InfeasibleProgramError:
         raise conflict_error(problem, layout, program, whole=True) from None
