@@ -12,7 +12,7 @@ from headroom.errors import BadInputError
 from headroom.settings import Settings
 from infra.capacity_need import INSTANCES
 
-__all__ = ["Approval", "approval_needed", "dearest_day_usd", "fit_budget", "plan_usd_per_day"]
+__all__ = ["Approval", "approval_needed", "fit_budget", "plan_usd_per_day"]
 
 _HOURS_PER_DAY: Final = 24
 _CENT: Final = 0.01
@@ -61,20 +61,15 @@ def plan_usd_per_day(plan: pd.DataFrame, column: str = "cost_usd") -> float:
     return float(day[column].sum() / day["ds"].nunique() * _HOURS_PER_DAY)
 
 
-def dearest_day_usd(plan: pd.DataFrame, issue_time: pd.Timestamp) -> float:
-    """USD of the day (24 hours from `issue_time`) that costs most; `plan` needs `ds, hot, warm, hot_usd, warm_usd`."""
-    return float(_cost(plan).groupby((plan["ds"] - issue_time) // pd.Timedelta(hours=_HOURS_PER_DAY)).sum().max())
-
-
-def fit_budget(settings: Settings, plan: pd.DataFrame, *, issue_time: pd.Timestamp) -> pd.DataFrame:
-    """`plan` with no day (24 hours from `issue_time`) above `policy.budget_usd_per_day`.
+def fit_budget(settings: Settings, plan: pd.DataFrame, *, usd_per_day: float, issue_time: pd.Timestamp) -> pd.DataFrame:
+    """`plan` with no day (24 hours from `issue_time`) whose hours cost more than `usd_per_day`.
 
     On a day that is above, machines go from hot to warm: first of low, then medium, then high criticality, within one by
     region and name, evenly over the hours and never below `minimum_instances`. Each row that gave says so in `why`. This may undo the lead
     time's early hold; the machines are then in standby.
 
     Args:
-        settings: budget and criticality.
+        settings: criticality.
         plan: needs `hot, warm, minimum, hot_usd, warm_usd, why` beside the keys.
         issue_time: where days begin.
 
@@ -84,20 +79,19 @@ def fit_budget(settings: Settings, plan: pd.DataFrame, *, issue_time: pd.Timesta
     plan = plan.copy()
     day = (plan["ds"] - issue_time) // pd.Timedelta(hours=_HOURS_PER_DAY)
     rank = plan["service"].map({name: -s.rank for name, s in settings.services.items()})
-    budget = settings.policy.budget_usd_per_day
     costs = _cost(plan).groupby(day).sum()
-    for number in (int(d) for d in day.unique() if costs[d] > budget):
+    for number in (int(d) for d in day.unique() if costs[d] > usd_per_day):
         cost = float(costs[number])
         givers = plan[(day == number) & (plan["resource"] == INSTANCES)].assign(rank=rank)
-        excess = cost - budget
+        excess = cost - usd_per_day
         for _, rows in givers.groupby(["rank", "region", "service"], sort=True):
             if excess <= 0:
                 break
-            excess -= _move_to_warm(plan, rows, excess, f"; budget {budget:,.0f} USD/day exceeded ({cost:,.0f})")
+            excess -= _move_to_warm(plan, rows, excess, f"; budget {usd_per_day:,.0f} USD/day exceeded ({cost:,.0f})")
         if excess > _CENT:
             raise BadInputError(
-                f"the day from {(issue_time + pd.Timedelta(days=number)).isoformat()} costs {budget + excess:,.0f} USD even with only "
-                f"minimum_instances hot, above policy.budget_usd_per_day {budget:,.0f}; raise it or lower what services ask for"
+                f"the day from {(issue_time + pd.Timedelta(days=number)).isoformat()} costs {usd_per_day + excess:,.0f} USD even with only "
+                f"minimum_instances hot, above policy.budget_usd_per_day {usd_per_day:,.0f}; raise it or lower what services ask for"
             )
     return plan
 

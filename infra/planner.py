@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,9 +12,10 @@ import pandas as pd
 from headroom.schemas import TABLES
 from headroom.settings import Settings
 from headroom.vocabulary import QUANTILES
-from infra.budget import dearest_day_usd, fit_budget
+from infra.budget import fit_budget
 from infra.capacity_need import INSTANCES, LINE, capacity_need
 from infra.forecast_check import chosen_regions, usable_forecast
+from infra.held_cost import dearest_held_day_usd, within_held_budget
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
 from infra.measured_need import with_measured
 from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
@@ -53,7 +55,8 @@ def plan_capacity(
     4. Bandwidth of a region without an interconnect cannot be reserved: it stays cold.
     5. `cost_usd` of the hour is `hot x on-demand + warm x suspended` list price (see `infra.prices`); cold costs
        nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot, on the type that serves it cheapest.
-    6. A day (24 hours from the issue time) above `policy.budget_usd_per_day` is brought under it by `fit_budget`.
+    6. A day (24 hours from the issue time) above `policy.budget_usd_per_day` is brought under it by `fit_budget`; what is held between
+       allocations counts, which may be more than the sum of the hours (`infra.held_cost`).
 
     Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the budget; they may use several
     machine types at once, and then have a row per hour and type.
@@ -78,11 +81,14 @@ def plan_capacity(
     names = {name: check_policy(policy or service.policy or settings.policy.name) for name, service in settings.services.items()}
     of_row = rows["service"].map(names)
     by_hour = [_by_hour(settings, rows[of_row == name], name, issue_time, boosts, measured) for name in sorted(set(of_row) - {OPTIMAL})]
-    plan = fit_budget(settings, pd.concat(by_hour, ignore_index=True), issue_time=issue_time) if by_hour else pd.DataFrame()
+    budget, plan = settings.policy.budget_usd_per_day, pd.DataFrame()
+    if by_hour:
+        fit = partial(fit_budget, settings, pd.concat(by_hour, ignore_index=True), issue_time=issue_time)
+        plan = within_held_budget(settings, lambda usd: fit(usd_per_day=usd), usd_per_day=budget, issue_time=issue_time)
     together = rows[of_row == OPTIMAL]
     if not together.empty:
-        spent = dearest_day_usd(plan, issue_time) if by_hour else 0.0
-        plan = pd.concat([plan, _together(settings, together, settings.policy.budget_usd_per_day - spent, issue_time, boosts)])
+        left = max(budget - dearest_held_day_usd(settings, plan, issue_time), 0.0)
+        plan = pd.concat([plan, _together(settings, together, left, issue_time, boosts)])
     return _as_table(plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time)
 
 
@@ -127,13 +133,16 @@ def _together(
 
     need = capacity_need(settings, rows, quantile=pd.Series(settings.policy.quantile, index=rows.index))
     storage = need[need["resource"] == "storage"]
-    held = _priced(settings, storage.assign(hot=storage["needed"], warm=0.0))
-    left = budget_usd_per_day - (0.0 if held.empty else dearest_day_usd(held, issue_time))
+    stored_usd = dearest_held_day_usd(settings, _priced(settings, storage.assign(hot=storage["needed"], warm=0.0)), issue_time)
     boosted = _boosted(need, boosts)
-    plan = optimal_pools(settings, rows, need, budget_usd_per_day=max(left, 0.0), boosted=boosted != "")
-    words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
-    plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
-    return _priced(settings, _unreservable_is_cold(settings, plan))
+
+    def within(usd_per_day: float) -> pd.DataFrame:
+        plan = optimal_pools(settings, rows, need, budget_usd_per_day=max(usd_per_day - stored_usd, 0.0), boosted=boosted != "")
+        words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
+        plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
+        return _priced(settings, _unreservable_is_cold(settings, plan))
+
+    return within_held_budget(settings, within, usd_per_day=budget_usd_per_day, issue_time=issue_time)
 
 
 def _boosted(rows: pd.DataFrame, boosts: Sequence[Boost]) -> pd.Series[str]:
