@@ -18,6 +18,7 @@ from headroom.stack.processes import ProcessGroup
 from infra.local_cloud import Access, read_access_log
 
 REPOSITORY = Path(__file__).parents[2]
+FURTHER = "n2d-standard-4"
 HISTORY_END = pd.Timestamp("2026-07-08T00:00:00Z")
 
 
@@ -47,7 +48,11 @@ class Stack:
 
 
 def small_capacity(root: Path) -> Path:
-    """Two services in two regions, ten days of history, an approval limit that one of the tests changes."""
+    """Two services in two regions, ten days of history, an approval limit that one of the tests changes.
+
+    A quarter of every plan of `edge` stands by, whatever its confidence, for corrections; `live-scores` may have two of its machines of another, cheaper
+    type.
+    """
     settings = yaml.safe_load((REPOSITORY / "capacity.yaml").read_text())
     settings["services"] = {name: settings["services"][name] for name in ("edge", "live-scores")}
     settings["services"]["edge"]["regions"] = ["europe-west9", "asia-east1"]
@@ -57,7 +62,10 @@ def small_capacity(root: Path) -> Path:
     settings["metrics"][0]["metrics"] = {
         name: settings["metrics"][0]["metrics"][name] for name in ("cpu_vcpu", "egress_gbps", "requests_per_s")
     }
-    settings["policy"]["hold_hours"] = 1
+    settings["policy"] |= {"hold_hours": 1, "correction": {"minutes": 15}, "high_confidence": 1.0, "medium_confidence": 0.0}
+    settings["services"]["live-scores"]["policy"] = "optimal"
+    settings["services"]["live-scores"]["capacity"]["also"] = [FURTHER]
+    settings["regions"]["europe-west9"]["quotas"]["N2D_CPUS"] = 8
     (root / "demo").mkdir()
     shutil.copy(REPOSITORY / "demo" / "events.ics", root / "demo")
     shutil.copy(REPOSITORY / "demo" / "metrics.parquet", root / "demo")

@@ -11,14 +11,19 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 import yaml
-from running_stack import HISTORY_END, Stack
+from running_stack import FURTHER, HISTORY_END, Stack
 
 from headroom.errors import SettingsError
 from headroom.issue_time import EVENT_KEY
 from headroom.schemas import content_digest
 from headroom.stack.airflow_api import Run
 from headroom.vocabulary import QUANTILE_COLUMNS
+from infra.cloud import Cloud
+from infra.correction_history import correction_history
+from infra.ledger import Ledger
 from infra.local_cloud import Access
+from infra.names import group_name
+from infra.targets import MachineTarget, desired_state
 
 pytestmark = [pytest.mark.serial, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -57,6 +62,56 @@ def test_published_metrics_wake_scoring_allocation_and_learning(lived: Stack) ->
         assert set(plan["region"]) == set(lived.opened.settings.regions)
     assert len(lake.read("outcomes", start=LIVE[0], end=LIVE[1])) > 0
     assert any(call.method == "POST" and call.path.endswith("/reservations") for call in lived.access_log())
+
+
+def test_a_service_of_two_machine_types_has_a_template_reservations_and_a_group_of_each(lived: Stack) -> None:
+    """The cheaper type is taken as far as its quota goes, two machines; the other serves the rest."""
+    region, service = "europe-west9", "live-scores"
+    settings, issue = lived.opened.settings, LIVE[-1]
+    plan = lived.opened.lake.read("plans", start=issue, end=issue + HOUR)
+    targets = [
+        t for t in desired_state(settings, plan, issue_time=issue, region=region) if isinstance(t, MachineTarget) and t.service == service
+    ]
+    assert [t.machine_type for t in targets] == [settings.services[service].capacity.machine_type, FURTHER]
+    assert targets[0].hot > 0
+    assert targets[1].hot + targets[1].standby == 2
+    cloud = Cloud(settings.cloud.project, lived.addresses.url("cloud"))
+    reservations = [there for zone in settings.regions[region].zones for there in cloud.reservations(zone)]
+    for target, name in zip(targets, (group_name(service), group_name(service, FURTHER)), strict=True):
+        group = cloud.group(region, name)
+        assert group is not None
+        assert (group.template, target.template in cloud.templates()) == (target.template, True)
+        assert (group.running, group.suspended + group.stopped) == (target.hot, target.standby)
+        assert sum(there.count for there in reservations if there.name == target.reservation) == target.hot
+    held = Ledger.open(lived.opened.home.database_url).held(region)
+    hot = held[(held["service"] == service) & (held["pool"] == "hot")].groupby("machine_type")["amount"].sum()
+    assert hot.to_dict() == {target.machine_type: target.hot for target in targets if target.hot}
+
+
+def test_demand_that_doubles_after_the_plan_lets_standby_machines_run_within_minutes(lived: Stack) -> None:
+    issue, settings = LIVE[-1] + pd.Timedelta("15min"), lived.opened.settings
+    cloud, writes = Cloud(settings.cloud.project, lived.addresses.url("cloud")), len(_writes(lived))
+    before = {region: cloud.group(region, group_name("edge")) for region in settings.services["edge"].regions}
+    with doubled_demand(lived, "edge", LIVE[-1], issue):
+        run = lived.trigger("correct_capacity", issue, dry_run=False)
+    states = lived.api.task_states(run)
+    assert [state for name, state in states.items() if name.startswith("reconcile")] == ["success", "success"], states
+    rows = correction_history(Ledger.open(lived.opened.home.database_url), start=LIVE[-1])
+    rows = rows[rows["service"] == "edge"].set_index("region")
+    assert set(rows.index) == set(before)
+    for region, was in before.items():
+        told, now = rows.loc[region], cloud.group(region, group_name("edge"))
+        assert was is not None
+        assert now is not None
+        assert (told["issue_time"], told["plan_time"]) == (issue, LIVE[-1])
+        assert told["needed"] > was.running, "what was measured last is served"
+        assert (told["planned"], told["standby"]) == (was.running, was.suspended + was.stopped)
+        assert told["resumed"] == told["standby"] > 0
+        assert now.running == told["ran"] == was.running + told["resumed"]
+        assert (now.suspended, now.stopped) == (0, 0)
+    moved = _writes(lived)[writes:]
+    assert len([call for call in moved if call.path.endswith("/headroom-edge")]) == len(before)
+    assert all("/instanceGroupManagers/" in call.path for call in moved), "nothing is reserved"
 
 
 # One run a DAG and issue time: two policies take two.
@@ -180,6 +235,20 @@ def changed_capacity(stack: Stack, minimum_instances: int) -> Iterator[None]:
         yield
     finally:
         path.write_text(before)
+
+
+@contextmanager
+def doubled_demand(stack: Stack, service: str, start: pd.Timestamp, end: pd.Timestamp) -> Iterator[None]:
+    """The source measures twice as much of a service's vCPU in `[start, end)`, for a while."""
+    path = stack.opened.home.capacity_file.parent / "demo" / "metrics.parquet"
+    before = path.read_bytes()
+    rows = pd.read_parquet(path)
+    there = (rows["service"] == service) & (rows["metric"] == "cpu_vcpu") & (rows["timestamp"] >= start) & (rows["timestamp"] < end)
+    rows.assign(value=rows["value"].where(~there, 2 * rows["value"])).to_parquet(path, index=False)
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
 
 
 def _plant_the_future(stack: Stack) -> None:
