@@ -8,7 +8,8 @@ series alone. Few windows tell luck from skill badly, so a series' weights are d
     w = (n own + n0 segment) / (n + n0),     n = windows of the series, n0 = `_PRIOR_WINDOWS`,
 
 and the result in the same way towards equal weights of all candidates that are no naive (n1 = `_EQUAL_WINDOWS`), which are hard to beat when
-windows are few; a candidate whose loss on the series is above `_FAR_WORSE` times the better naive's is left out there. The naives are candidates like any other: where nothing beats them, most of the weight is theirs.
+windows are few; a candidate whose loss on the series is above `_FAR_WORSE` times the better naive's, or the best of the others', is left out
+there. The naives are candidates like any other: where nothing beats them, most of the weight is theirs.
 Both n0 and n1 are multiplied by s / (1 - s), with s the *shrinkage* of the series, between 0 and 1 and 0.5 unless told otherwise.
 """
 
@@ -33,7 +34,7 @@ _PRIOR_WINDOWS: Final = 6.0
 _EQUAL_WINDOWS: Final = 16.0
 _SHRINKAGE: Final = 0.5
 _FAR_WORSE: Final = 2.0
-_TRIM: Final = 0.2
+_TRIM: Final = 0.3
 # Weights below this are not worth running a candidate for.
 _LEAST_WEIGHT: Final = 0.05
 _LEVELS: Final = np.array(QUANTILES, dtype=np.float32)
@@ -71,7 +72,7 @@ def ensemble_weights(oof: pd.DataFrame, shrinkage: Mapping[str, float] | None = 
     windows = oof.groupby("unique_id")["cutoff"].nunique().reindex(series).to_numpy(dtype=float)[:, None]
     prior, equal = (_odds(series, shrinkage or {}) * count for count in (_PRIOR_WINDOWS, _EQUAL_WINDOWS))
     mixed = (windows * own + prior * shared) / (windows + prior)
-    mixed = (windows * mixed + equal * _equal(names, losses, floor)) / (windows + equal)
+    mixed = (windows * mixed + equal * _equal(names, np.where(served, losses, np.inf), floor)) / (windows + equal)
     mixed = np.where(served, mixed, 0.0)
     mixed = np.where(mixed < _LEAST_WEIGHT, 0.0, mixed)
     empty = mixed.sum(axis=1) == 0
@@ -135,11 +136,13 @@ def _odds(series: list[str], shrinkage: Mapping[str, float]) -> npt.NDArray[np.f
 
 
 def _equal(names: list[str], losses: npt.NDArray[np.float64], floor: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Equal weights (series, candidates) of what is no naive and not far worse than the better one; of the naives where nothing is."""
+    """Equal weights (series, candidates) of what is no naive, nor far worse than the better one or than the best; of the naives where nothing is."""
     naive = np.array([name in NAIVES for name in names])
     rivals: npt.NDArray[np.bool_] = np.logical_and(~naive, losses <= _FAR_WORSE * floor[:, None])
-    chosen = np.where(rivals.any(axis=1, keepdims=True), rivals, naive).astype(float)
-    equal: npt.NDArray[np.float64] = chosen / chosen.sum(axis=1, keepdims=True)
+    chosen = np.where(rivals.any(axis=1, keepdims=True), rivals, naive)
+    best = np.where(chosen, losses, np.inf).min(axis=1, keepdims=True)
+    near = np.logical_and(chosen, losses <= _FAR_WORSE * best).astype(float)
+    equal: npt.NDArray[np.float64] = near / near.sum(axis=1, keepdims=True)
     return equal
 
 

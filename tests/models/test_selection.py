@@ -49,6 +49,13 @@ def test_more_windows_are_trusted_more():
     assert few < many
 
 
+def test_what_is_far_worse_than_the_best_has_no_share_of_the_equal_weights():
+    errors = {"seasonal-naive-24": 9.0, "mstl": 1.0, "lightgbm": 1.5, "flair": 5.0}
+    weights = ensemble_weights(oof({name: {"a": error} for name, error in errors.items()}, windows=1)).loc["a"]
+    assert weights["lightgbm"] > 0.3  # beaten, but near
+    assert weights["flair"] == 0.0  # better than the naive
+
+
 def test_errors_of_opposite_sign_are_averaged_out():
     rows = oof({"seasonal-naive-24": {"a": 4.0}, "mstl": {"a": 3.0}, "lightgbm": {"a": -3.0}}, windows=4)
     weights = ensemble_weights(rows)
@@ -59,12 +66,12 @@ def test_errors_of_opposite_sign_are_averaged_out():
 
 def test_a_blend_is_the_trimmed_weighted_mean_and_shares_out_what_is_missing():
     rows = oof({"seasonal-naive-24": {"a": 4.0, "b": 1.0}, "mstl": {"a": 2.0}}, windows=1)
-    weights = pd.DataFrame({"mstl": [0.75, 0.75], "seasonal-naive-24": [0.25, 0.25]}, index=pd.Index(["a", "b"], name="unique_id"))
+    weights = pd.DataFrame({"mstl": [0.6, 0.6], "seasonal-naive-24": [0.4, 0.4]}, index=pd.Index(["a", "b"], name="unique_id"))
     blended = blend(rows, weights)
     assert len(blended) == 2 * 72
-    # of the weight, 0.2 is trimmed at either end: 0.55 at 102 and 0.05 at 104 are left
-    assert blended.groupby("unique_id")["0.5"].first().to_dict() == pytest.approx({"a": (0.55 * 102 + 0.05 * 104) / 0.6, "b": 101.0})
-    assert describe(weights.loc["a"]) == "mstl 75 %, seasonal-naive-24 25 %"
+    # of the weight, 0.3 is trimmed at either end: 0.3 at 102 and 0.1 at 104 are left
+    assert blended.groupby("unique_id")["0.5"].first().to_dict() == pytest.approx({"a": (0.3 * 102 + 0.1 * 104) / 0.4, "b": 101.0})
+    assert describe(weights.loc["a"]) == "mstl 60 %, seasonal-naive-24 40 %"
 
 
 def test_candidates_that_agree_are_left_at_their_number():
