@@ -101,6 +101,11 @@ class Solver:
         given.valid, given.alien = True, False
         self._begin_at(given)
 
+    def limit_columns(self, columns: IntArray, upper: FloatArray) -> None:
+        """Other upper bounds for some columns; the basis stays."""
+        lower = self._program.lower[columns]
+        _check(self._highs.changeColsBounds(columns.size, columns.astype(np.int32), lower, upper), "changeColsBounds")
+
     def basis(self) -> Basis:
         """Where the last solve ended."""
         status, basic = self._highs.getBasicVariables()

@@ -13,7 +13,7 @@ import numpy as np
 from infra.program.highs import InfeasibleProgramError, Solver, SolverFailedError
 from infra.program.layout import Layout
 from infra.program.matrix import Program
-from infra.program.problem import IntArray, Problem
+from infra.program.problem import FloatArray, IntArray, Problem
 from infra.program.starting_basis import BASIC, LOWER, Basis
 
 __all__ = ["WORTHWHILE_ROWS", "regional_basis"]
@@ -22,13 +22,14 @@ __all__ = ["WORTHWHILE_ROWS", "regional_basis"]
 WORTHWHILE_ROWS: Final = 30_000
 
 
-def regional_basis(problem: Problem, layout: Layout, program: Program, start: Basis) -> Basis:
-    """The optimal bases of the regions' own programs, without leases and budget, in one.
+def regional_basis(problem: Problem, layout: Layout, program: Program, start: Basis) -> tuple[Basis, FloatArray]:
+    """The optimal bases of the regions' own programs, without leases and budget, in one, and what their rows save (0 for those of no region).
 
     Args:
         start: where each region's solve starts; it stays where a region has no plan of its own.
     """
     columns, rows = start.columns.copy(), start.rows.copy()
+    savings = np.zeros(layout.rows)
     column_region, row_region = _regions(problem, layout)
     for g in range(len(problem.regions)):
         mine, own = np.flatnonzero(column_region == g), np.flatnonzero(row_region == g)
@@ -37,15 +38,15 @@ def regional_basis(problem: Problem, layout: Layout, program: Program, start: Ba
         solver = Solver(_part(program, mine, own))
         solver.start_from(Basis(start.columns[mine], start.rows[own]))
         try:
-            solver.solve()
+            optimum = solver.solve()
         except (InfeasibleProgramError, SolverFailedError):
             continue
         found = solver.basis()
-        columns[mine], rows[own] = found.columns, found.rows
+        columns[mine], rows[own], savings[own] = found.columns, found.rows, optimum.savings
     leased = layout.leased[layout.leased >= 0]
     columns[leased] = LOWER
     rows[row_region < 0] = BASIC
-    return Basis(columns, rows)
+    return Basis(columns, rows), savings
 
 
 def _part(program: Program, columns: IntArray, rows: IntArray) -> Program:

@@ -15,11 +15,12 @@ from infra.program.integer_plan import integer_plan
 from infra.program.layout import MARGIN, Layout, layout_of, pattern_of
 from infra.program.matrix import Program, build_program
 from infra.program.plan import Costs, Plan, costs_of, cover_of
+from infra.program.pricing import solve_by_pricing
 from infra.program.problem import FloatArray, Problem
 from infra.program.regional_start import WORTHWHILE_ROWS, regional_basis
 from infra.program.repair import within_limits
 from infra.program.shadow_prices import ShadowPrice, shadow_prices
-from infra.program.starting_basis import Basis, starting_basis
+from infra.program.starting_basis import starting_basis
 from infra.program.whole_machines import whole_machines
 
 __all__ = ["Seconds", "Solution", "WarmStart", "solve"]
@@ -152,10 +153,9 @@ def _solved(problem: Problem, earlier: Solution | None, method: str) -> _Linear:
     else:
         solver = Solver(program, method=method)
     built = time.perf_counter()
-    if warm is None and method == "choose":
-        solver.start_from(_start(problem, coverage, layout, program))
     try:
-        optimum = solver.solve()
+        cold = warm is None and method == "choose"
+        optimum = _from_nothing(problem, coverage, layout, program, solver) if cold else solver.solve()
     except InfeasibleProgramError:
         raise conflict_error(problem, layout, program) from None
     return _Linear(coverage, layout, program, solver, optimum, built - begin, time.perf_counter() - built)
@@ -168,10 +168,16 @@ def _usable(earlier: Solution | None, problem: Problem, coverage: Coverage) -> W
     return earlier.warm_start
 
 
-def _start(problem: Problem, coverage: Coverage, layout: Layout, program: Program) -> Basis:
+def _from_nothing(problem: Problem, coverage: Coverage, layout: Layout, program: Program, solver: Solver) -> LinearSolution:
+    """The optimum from the newsvendor's start; of a large program from its regions' own plans."""
     start = starting_basis(problem, coverage, layout)
-    many = layout.rows >= WORTHWHILE_ROWS and len(problem.regions) > 1
-    return regional_basis(problem, layout, program, start) if many else start
+    if layout.rows < WORTHWHILE_ROWS or len(problem.regions) == 1:
+        solver.start_from(start)
+        return solver.solve()
+    basis, savings = regional_basis(problem, layout, program, start)
+    solver.start_from(basis)
+    # Where starts and stops are counted, every lease more makes joining the regions slower.
+    return solve_by_pricing(solver, program, layout.leased.ravel(), savings) if layout.pattern.flap.any() else solver.solve()
 
 
 def _fractions(layout: Layout, optimum: LinearSolution) -> Plan:

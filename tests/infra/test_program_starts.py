@@ -23,18 +23,22 @@ def test_the_newsvendors_start_leads_to_the_same_optimum(seed: int, two_types: b
     assert solve(problem, whole=False).bound_usd == pytest.approx(plain.bound_usd, rel=1e-7)
 
 
+@pytest.mark.parametrize("movement", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_starting_region_by_region_leads_to_the_same_optimum(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = random_problem(seed, places=6, blocks=12, resources=2, two_types=True, leases=True, budget=True)
+def test_starting_region_by_region_leads_to_the_same_optimum(seed: int, movement: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where starts and stops are counted, leases come in when they pay; they do here."""
+    problem = random_problem(seed, places=6, blocks=12, resources=2, two_types=True, leases=True, budget=True, movement=movement)
     plain = solve(problem, whole=False, method="simplex")
     monkeypatch.setattr(importlib.import_module("infra.program.solve"), "WORTHWHILE_ROWS", 0)
     assert solve(problem, whole=False).bound_usd == pytest.approx(plain.bound_usd, rel=1e-7)
 
 
-def test_a_region_without_a_plan_of_its_own_may_still_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("flap_limit", [np.inf, 100.0])
+def test_a_region_without_a_plan_of_its_own_may_still_lease(flap_limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
     leases = Leases(option=np.array([0]), lender=np.array([1]), price=np.array([1.5]))
     limits = np.array([[8.0], [100.0]])
     problem = one_place(regions=["here", "there"], family_limit=limits, leases=leases, guaranteed=np.array([[[1.0, 0, 0, 0]]]))
+    problem = replace(problem, flap_limit=np.asarray(flap_limit))
     monkeypatch.setattr(importlib.import_module("infra.program.solve"), "WORTHWHILE_ROWS", 0)
     plan = solve(problem)
     assert (plan.hot + plan.leased >= 10).all()
