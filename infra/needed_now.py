@@ -118,7 +118,7 @@ def _needed(settings: Settings, lines: pd.DataFrame, demand: pd.DataFrame) -> pd
         np.add.at(total, service, serving[:, None] * carry)
         now = place == turn
         rest = asked[now] - (total[service[now]] - (serving[:, None] * carry)[now])
-        ratio = np.divide(rest, carry[now], out=np.zeros_like(rest), where=carry[now] > 0)
+        ratio = np.divide(rest, carry[now], out=np.full_like(rest, -np.inf), where=carry[now] > 0)  # what is not asked for never binds
         binding[now] = ratio.argmax(axis=1)
         needed[now] = np.maximum(np.ceil(ratio.max(axis=1) - _NOISE), 0.0)
         most = (hot + warm)[now]

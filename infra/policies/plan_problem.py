@@ -66,7 +66,7 @@ def problem_of(
         cold_use_price=options.hot_price * options.dearer,
         warm_loss=np.array([resume_loss(settings.policy, c) for c in capacity]),
         cold_loss=np.where(machines, [purchase_loss(settings.policy, c) for c in capacity], settings.policy.purchase_failure),
-        start_cost=np.where(options.machines, options.hot_price * (boots / 60 + _held_ahead(settings, options)), 0.0),
+        start_cost=np.where(options.machines, options.hot_price * (boots / 60 + _held_beside(settings, options)), 0.0),
         # The first hour starts nothing that is needed: a plan depends on the forecast alone, so that a backfill makes the same.
         held=spread(settings, options, np.where(machines, _first_hour(lines, need), 0.0)),
         floors=spread(settings, options, np.where(machines, [c.minimum_instances for c in capacity], 0.0)),
@@ -82,8 +82,8 @@ def problem_of(
     return problem, loans
 
 
-def _held_ahead(settings: Settings, options: Options) -> Array:
-    """(M,) hours for which a machine is held before the first that wants it, where it may take the place of another type; 0 elsewhere.
+def _held_beside(settings: Settings, options: Options) -> Array:
+    """(M,) hours for which a machine is held beside those that want it, where it may take the place of another type; 0 elsewhere.
 
     A region holds the most that any hour wants of each type until the next allocation has taken effect (`infra.targets.desired_state`). While two types
     change places, both are held for that long.

@@ -148,3 +148,19 @@ def test_of_several_machine_types_all_that_is_hot_counts_before_any_standby_resu
     assert run(5.5) == ([4, 4], 0)
     assert run(7.0) == ([4, 6], 0)
     assert run(8.0) == ([4, 7], 1)
+
+
+def test_a_type_that_has_nothing_left_to_serve_is_told_in_the_unit_of_what_was_asked_for() -> None:
+    text = yaml.safe_load(settings_text())
+    text["policy"]["correction"] = {"minutes": 15}
+    text["services"]["edge"]["demand"] = {"requests": "requests_per_s"}
+    text["services"]["edge"]["capacity"] |= {"requests_per_vcpu": 20, "also": ["n2-standard-4"]}
+    text["metrics"][0]["metrics"]["requests_per_s"] = {"unit": "1/s"}
+    settings = parse_settings(yaml.safe_dump(text))
+    plan = plan_of({"edge": {"instances": (3, 2)}})
+    plan = pd.concat([plan, plan.assign(machine_type="n2-standard-4")], ignore_index=True)
+    targets = {REGION: desired_state(settings, plan, issue_time=ISSUE, region=REGION)}
+    asked = forecast({"edge": 2 * EDGE * 20}).assign(resource="requests")
+    rows = decide_corrections(settings, plan, targets, asked, issue_time=NOW)
+    assert [row.needed for row in rows] == [1, 0]
+    assert all("(192 1/s, " in row.why for row in rows)
