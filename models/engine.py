@@ -31,6 +31,7 @@ from models.hourly_grid import unservable
 from models.long_frame import LongFrame
 from models.trial import may_win, sampled, trial_windows
 from models.visible_events import events_known_at
+from models.young_series import with_young_series
 
 __all__ = ["FINAL", "BacktestResult", "ForecastResult", "backtest_frame", "forecast_frame"]
 
@@ -163,14 +164,12 @@ def _combine(past: pd.DataFrame, now: pd.DataFrame) -> tuple[pd.DataFrame, pd.Da
     """(the final forecast for the rows of `now`, weights) from the out-of-fold rows of the windows before."""
     count = past["cutoff"].nunique()
     early, late = split_windows(past, min(_CALIBRATING, count // 2)) if count > 1 else (past, past)
-    young = sorted(set(now["unique_id"]) - set(early["unique_id"])) if len(early) else sorted(set(now["unique_id"]))
-    tables = [ensemble_weights(early)] if len(early) else []
-    if young:
-        tables.append(pd.DataFrame(1.0, index=pd.Index(young, name="unique_id"), columns=[NAIVES[0]]))
-    mix = pd.concat(tables).fillna(0.0)
+    mix = with_young_series(ensemble_weights(early) if len(early) else pd.DataFrame(), list(now["unique_id"].unique()))
     final = blend(now, mix)
     if len(late):
-        final = fit_calibration(blend(late, mix), seasoned=bool(now["seasoned"].any())).apply(final)
+        told = blend(late, mix)
+        parts = [fit_calibration(told, seasoned=bool(grown)).apply(rows) for grown, rows in final.groupby(final["seasoned"].astype(bool))]
+        final = pd.concat(parts, ignore_index=True)
     return final.assign(candidate=FINAL), mix
 
 
