@@ -85,7 +85,7 @@ def test_every_kind_of_candidate_gains_by_itself(name):
 
     def by_step(future: pd.DataFrame | None) -> np.ndarray:
         clock = engine_clock(LongFrame(planted(some)[0], HOUR), HORIZON, None, future)
-        rows = backtest([name], clock.history, clock.events, clock.calendar, [clock.cutoff(HORIZON)], HORIZON)
+        rows = backtest([name], clock.history, clock.events, clock.calendar, [clock.usual_end - HORIZON * HOUR], HORIZON)
         return (rows["0.5"] - rows["y"]).abs().groupby(rows["horizon"]).mean().to_numpy()
 
     assert (by_step(planted(some)[1]) <= 0.5 * by_step(None)).all()
