@@ -14,10 +14,10 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.settings import Settings
-from infra.capacity_need import LINE
 from infra.lead_times import boot_lead_hours
+from infra.unit_prices import TYPED_LINE, with_unit_prices
 
-__all__ = ["dearest_held_day_usd", "within_held_budget"]
+__all__ = ["dearest_held_day_usd", "held_usd_by_day", "within_held_budget"]
 
 _HOURS_PER_DAY: Final = 24
 _HOUR: Final = pd.Timedelta("1h")
@@ -29,19 +29,19 @@ _SLACK: Final = 0.999
 Array = npt.NDArray[np.float64]
 
 
-def dearest_held_day_usd(settings: Settings, plan: pd.DataFrame, issue_time: pd.Timestamp) -> float:
-    """USD of the day (24 hours from `issue_time`) that costs most, held as `infra.targets.desired_state` asks for it.
+def held_usd_by_day(settings: Settings, plan: pd.DataFrame, issue_time: pd.Timestamp) -> Array:
+    """USD of every day (24 hours from `issue_time`) of a plan, held as `infra.targets.desired_state` asks for it.
 
     There is an allocation every `policy.hold_hours` from the issue time on. From each to the next, every line and machine type is held at the
     most that it needs in the hours `[allocation, next allocation + lead)`, with the lead of its service's boot: hot, and hot and warm together.
 
     Args:
-        plan: `ds, hot, warm, hot_usd, warm_usd` and the keys; may be empty.
+        plan: `ds, hot, warm` and the keys; may be empty.
     """
     if plan.empty:
-        return 0.0
-    lines = plan.groupby([*LINE, "machine_type"], sort=False).ngroup().to_numpy()
-    first = plan.groupby(lines, sort=True).first()
+        return np.zeros(0)
+    lines = plan.groupby(TYPED_LINE, sort=False).ngroup().to_numpy()
+    first = with_unit_prices(settings, plan[TYPED_LINE].groupby(lines, sort=True).first())
     hour = ((plan["ds"] - issue_time) // _HOUR).to_numpy(int)
     hot, both = np.zeros((2, len(first), hour.max() + 1))
     hot[lines, hour] = plan["hot"]
@@ -50,7 +50,13 @@ def dearest_held_day_usd(settings: Settings, plan: pd.DataFrame, issue_time: pd.
     lead, hold = first["service"].map(leads).to_numpy(int)[:, None], settings.policy.hold_hours
     hot, both = _held(hot, lead, hold), _held(both, lead, hold)
     usd = hot * first[["hot_usd"]].to_numpy(float) + (both - hot) * first[["warm_usd"]].to_numpy(float)
-    return float(np.add.reduceat(usd.sum(axis=0), np.arange(0, usd.shape[1], _HOURS_PER_DAY)).max())
+    found: Array = np.add.reduceat(usd.sum(axis=0), np.arange(0, usd.shape[1], _HOURS_PER_DAY))
+    return found
+
+
+def dearest_held_day_usd(settings: Settings, plan: pd.DataFrame, issue_time: pd.Timestamp) -> float:
+    """USD of the day that costs most (see `held_usd_by_day`); 0 for an empty plan."""
+    return float(held_usd_by_day(settings, plan, issue_time).max(initial=0.0))
 
 
 def within_held_budget(

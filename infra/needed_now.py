@@ -13,6 +13,7 @@ from headroom.settings import Settings
 from headroom.vocabulary import UNITS
 from infra.capacity_need import INSTANCES, demand_at
 from infra.corrections import Correction
+from infra.held_cost import held_usd_by_day
 from infra.machine_types import COMPUTE, carried
 from infra.targets import MachineTarget, Target
 
@@ -44,7 +45,7 @@ def decide_corrections(
     counts first, then each type's standby in the order of the targets. Where the plan's policy does not scale in at once, `needed` is at least what
     ran before: within `stabilisation_hours` for `reactive`, `least_run_hours` for `optimal`.
 
-    The day's budget holds: `24 x sum of resumed x (hot - warm price)` is at most what the plans leave of `policy.budget_usd_per_day` on the day (24
+    The day's budget holds: `24 x sum of resumed x (hot - warm price)` is at most what the plans, as they are held (`infra.held_cost`), leave of `policy.budget_usd_per_day` on the day (24
     hours from the plan's issue time) of `issue_time`; where it is not, the most critical services come first.
 
     Args:
@@ -145,9 +146,7 @@ def _kept(settings: Settings, lines: pd.DataFrame, earlier: Sequence[Correction]
 
 def _within_budget(settings: Settings, plans: pd.DataFrame, lines: pd.DataFrame, issue_time: pd.Timestamp) -> pd.Series[int]:
     """How many of `asked` may run, were it for the whole day."""
-    issued = plans["issue_time"]
-    today = (plans["ds"] - issued).dt.days == (issue_time - issued).dt.days
-    room = max(settings.policy.budget_usd_per_day - float(plans.loc[today, "cost_usd"].sum()), 0.0)
+    room = max(settings.policy.budget_usd_per_day - _held_today_usd(settings, plans, issue_time), 0.0)
     dearer = ((lines["hot_usd"] - lines["warm_usd"]) * 24.0).clip(lower=_NOISE)
     order = lines.sort_values(["rank", *_KEY], kind="stable").index
     spent = (lines["asked"] * dearer).loc[order].cumsum()
@@ -155,6 +154,16 @@ def _within_budget(settings: Settings, plans: pd.DataFrame, lines: pd.DataFrame,
     fits = np.floor((room - before) / dearer.loc[order] + _NOISE).clip(lower=0).reindex(lines.index)
     resumed: pd.Series[int] = np.minimum(lines["asked"], fits).astype(int)
     return resumed
+
+
+def _held_today_usd(settings: Settings, plans: pd.DataFrame, issue_time: pd.Timestamp) -> float:
+    """What the plans hold on the day of `issue_time`, each counting its days from its own issue time."""
+    usd = 0.0
+    for _, plan in plans.groupby("issue_time"):
+        issued = plan["issue_time"].iloc[0]
+        day = (issue_time - issued).days
+        usd += float(held_usd_by_day(settings, plan, issued)[day : day + 1].sum())
+    return usd
 
 
 def _rows(settings: Settings, lines: pd.DataFrame, issue_time: pd.Timestamp) -> list[Correction]:

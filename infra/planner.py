@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from headroom.schemas import TABLES
@@ -19,15 +18,12 @@ from infra.held_cost import dearest_held_day_usd, within_held_budget
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
 from infra.measured_need import with_measured
 from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
-from infra.unit_prices import unit_prices
+from infra.unit_prices import TYPED_LINE, with_unit_prices
 
 if TYPE_CHECKING:
     from infra.boosts import Boost
 
 __all__ = ["plan_capacity"]
-
-# A line of a plan may be held on several machine types.
-_TYPED: Final = [*LINE, "machine_type"]
 
 
 def plan_capacity(
@@ -101,7 +97,7 @@ def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timest
         issue_time=issue_time,
         available_at=issue_time,
         cost_usd=plan["hot"] * plan["hot_usd"] + plan["warm"] * plan["warm_usd"],
-        peak_cost_usd=plan.groupby(_TYPED)["whole"].transform("max") * plan["hot_usd"],
+        peak_cost_usd=plan.groupby(TYPED_LINE)["whole"].transform("max") * plan["hot_usd"],
     )
     return plan[list(TABLES["plans"].columns)]
 
@@ -122,7 +118,7 @@ def _by_hour(
     pools = pools.where(boosted == "", pools.assign(hot=most, warm=0.0, cold=0.0, why="all hot"))
     plan = need.assign(policy=name, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + boosted + _what(need))
     plan = plan.assign(leased=0.0, leased_usd=0.0, whole=plan["needed"])
-    return _priced(settings, _unreservable_is_cold(settings, _held_ahead(settings, plan)))
+    return with_unit_prices(settings, _unreservable_is_cold(settings, _held_ahead(settings, plan)))
 
 
 def _together(
@@ -133,14 +129,14 @@ def _together(
 
     need = capacity_need(settings, rows, quantile=pd.Series(settings.policy.quantile, index=rows.index))
     storage = need[need["resource"] == "storage"]
-    stored_usd = dearest_held_day_usd(settings, _priced(settings, storage.assign(hot=storage["needed"], warm=0.0)), issue_time)
+    stored_usd = dearest_held_day_usd(settings, storage.assign(hot=storage["needed"], warm=0.0), issue_time)
     boosted = _boosted(need, boosts)
 
     def within(usd_per_day: float) -> pd.DataFrame:
         plan = optimal_pools(settings, rows, need, budget_usd_per_day=max(usd_per_day - stored_usd, 0.0), boosted=boosted != "")
         words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
         plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
-        return _priced(settings, _unreservable_is_cold(settings, plan))
+        return with_unit_prices(settings, _unreservable_is_cold(settings, plan))
 
     return within_held_budget(settings, within, usd_per_day=budget_usd_per_day, issue_time=issue_time)
 
@@ -201,11 +197,3 @@ def _unreservable_is_cold(settings: Settings, plan: pd.DataFrame) -> pd.DataFram
         cold=plan["cold"].where(~unheld, plan["needed"]),
         why=plan["why"].where(~unheld, plan["why"] + "; no interconnect in the region, so nothing can be reserved: all cold"),
     )
-
-
-def _priced(settings: Settings, plan: pd.DataFrame) -> pd.DataFrame:
-    """Columns `hot_usd, warm_usd`: USD per unit and hour."""
-    kinds = plan[_TYPED].drop_duplicates()
-    pairs = [unit_prices(settings, *key) for key in kinds.itertuples(index=False, name=None)]
-    kinds = kinds.assign(hot_usd=np.array([p[0] for p in pairs]), warm_usd=np.array([p[1] for p in pairs]))
-    return plan.merge(kinds, on=_TYPED, how="left", validate="many_to_one")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
 from headroom.settings import Settings
-from infra.capacity_need import INSTANCES
+from infra.capacity_need import INSTANCES, LINE
 from infra.prices import BANDWIDTH_USD_PER_GBPS_HOUR, list_prices
 
-__all__ = ["unit_prices"]
+__all__ = ["TYPED_LINE", "unit_prices", "with_unit_prices"]
+
+# A line of a plan may be held on several machine types.
+TYPED_LINE: Final = [*LINE, "machine_type"]
 
 
 def unit_prices(settings: Settings, region: str, service: str, resource: str, machine_type: str) -> tuple[float, float]:
@@ -23,3 +31,15 @@ def unit_prices(settings: Settings, region: str, service: str, resource: str, ma
     if resource == "storage":
         return prices.disk_usd_per_gib_hour(capacity.storage, region), 0.0
     return (BANDWIDTH_USD_PER_GBPS_HOUR if settings.regions[region].interconnect else 0.0), 0.0
+
+
+def with_unit_prices(settings: Settings, plan: pd.DataFrame) -> pd.DataFrame:
+    """`plan`, which has `TYPED_LINE`, with `hot_usd, warm_usd`: USD per unit and hour.
+
+    Raises:
+        BadInputError: as `unit_prices`.
+    """
+    kinds = plan[TYPED_LINE].drop_duplicates()
+    pairs = [unit_prices(settings, *key) for key in kinds.itertuples(index=False, name=None)]
+    kinds = kinds.assign(hot_usd=np.array([p[0] for p in pairs]), warm_usd=np.array([p[1] for p in pairs]))
+    return plan.merge(kinds, on=TYPED_LINE, how="left", validate="many_to_one")

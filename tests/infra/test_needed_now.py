@@ -16,7 +16,7 @@ from headroom.settings import Settings, parse_settings
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from infra.corrections import Correction
 from infra.needed_now import decide_corrections
-from infra.targets import desired_state
+from infra.targets import MachineTarget, desired_state
 
 NOW = ISSUE + pd.Timedelta("35min")
 # One n2-standard-8 serves 8 vCPU at a utilisation of 0.6, one n2-standard-4 half of it.
@@ -93,18 +93,34 @@ def test_a_service_without_a_forecast_is_left_alone() -> None:
 
 
 def test_the_days_budget_holds_and_the_most_critical_service_comes_first() -> None:
-    """A plan of 48 rows a day costs 48 USD; what is left pays two machines of edge for a day and none of batch."""
+    """What the plan leaves pays two machines of edge for a day and none of batch."""
     wants = {"edge": (2.0, 3.0), "batch": (2.0, 3.0)}
     demand = {"edge": 5 * EDGE, "batch": 5 * BATCH}
     free = decide(demand, wants)
     assert (free["edge"].resumed, free["batch"].resumed) == (3, 3)
-    plan = plan_of({"edge": {"instances": (2, 3)}})
-    (target,) = desired_state(chosen(), plan, issue_time=ISSUE, region=REGION)
-    a_day = 24 * (target.hot_usd - target.warm_usd)  # type: ignore[union-attr]
-    tight = decide(demand, wants, settings=chosen(budget_usd_per_day=48 + 2.5 * a_day))
+    plan = plan_of({service: {"instances": amounts} for service, amounts in wants.items()})
+    edge, batch = sorted(
+        (target for target in desired_state(chosen(), plan, issue_time=ISSUE, region=REGION) if isinstance(target, MachineTarget)),
+        key=lambda target: target.service == "batch",
+    )
+    held = 24 * sum(target.hot * target.hot_usd + target.standby * target.warm_usd for target in (edge, batch))
+    tight = decide(demand, wants, settings=chosen(budget_usd_per_day=held + 2.5 * 24 * (edge.hot_usd - edge.warm_usd)))
     assert (tight["edge"].resumed, tight["edge"].unmet) == (2, 1)
     assert "policy.budget_usd_per_day has room for 2 of the 3 that stand by for it" in tight["edge"].why
     assert tight["batch"].resumed == 0
+
+
+def test_what_is_held_between_two_allocations_leaves_less_of_the_budget_than_the_plans_hours() -> None:
+    """One hour needs four times the machines; held for the twelve hours until the next allocation, they leave two of the five that the hours leave."""
+    plan = plan_of({"edge": {"instances": (2, 2)}}, later={8: 4.0})
+    day = plan[plan["ds"] < ISSUE + pd.Timedelta("24h")]
+    (target,) = desired_state(chosen(hold_hours=12), plan, issue_time=ISSUE, region=REGION)
+    assert isinstance(target, MachineTarget)
+    of_the_hours = float((day["hot"] * target.hot_usd + day["warm"] * target.warm_usd).sum())
+    tight = chosen(hold_hours=12, budget_usd_per_day=of_the_hours + 5 * 24 * target.hot_usd)
+    (row,) = decide_corrections(tight, plan, {REGION: [target]}, forecast({"edge": 40 * EDGE}), issue_time=NOW)
+    assert (target.hot, target.standby, row.resumed) == (8, 8, 2)
+    assert "policy.budget_usd_per_day has room for 2 of the 8" in row.why
 
 
 @pytest.mark.parametrize(("policy", "kept"), [("tiered", 10), ("optimal", 13), ("reactive", 13)])
