@@ -21,6 +21,9 @@ __all__ = ["DriverAdjusted"]
 # A kind of event may come once in a year, so effects are learnt on more than forecasts look at; but on no more numbers than this.
 _LONGEST: Final = 5
 _MOST_VALUES: Final = 3_000_000
+# Share of an hour's demand that is left, whatever the effect: one that was learnt when demand was ten times as much would leave less than nothing,
+# and below 0 no candidate knows a level or a logarithm.
+_LEAST_LEFT: Final = 0.1
 _MIDDLE: Final = QUANTILES.index(0.5)
 _NORMAL: Final = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
 
@@ -60,7 +63,7 @@ class DriverAdjusted:
         if told is None:
             return self.inner.predict_quantiles(history, events, issue_time, horizon)
         steps = values.shape[1]
-        rest = _taken_off(history, names, told.effect[:, :steps], issue_time, rhythm.step)
+        rest = _taken_off(history, names, values, told.effect[:, :steps], issue_time, rhythm.step)
         inner = self.inner.predict_quantiles(rest, events, issue_time, horizon)
         served = list(inner["unique_id"].unique())
         rows = np.array([names.index(name) for name in served], dtype=np.int64)
@@ -86,17 +89,24 @@ class DriverAdjusted:
 
     def _without(self, history: pd.DataFrame, names: list[str], values: Array, end: pd.Timestamp, events: pd.DataFrame) -> pd.DataFrame:
         told = self.effects.at(names, values, end, 0, events, self._calendar) if self.effects is not None else None
-        return history if told is None else _taken_off(history, names, told.effect, end, self._calendar.rhythm.step)
+        return history if told is None else _taken_off(history, names, values, told.effect, end, self._calendar.rhythm.step)
 
 
-def _taken_off(history: pd.DataFrame, names: list[str], effect: Array, end: pd.Timestamp, step: pd.Timedelta) -> pd.DataFrame:
-    """`history` without `effect` (series, steps up to `end`); rows before or after these steps stay as they are."""
+def _taken_off(
+    history: pd.DataFrame, names: list[str], values: Array, effect: Array, end: pd.Timestamp, step: pd.Timedelta
+) -> pd.DataFrame:
+    """`history` without `effect` (series, steps up to `end`); rows before or after these steps stay as they are.
+
+    Of a series that was never negative in `values` (as `effect`) a tenth of what was measured is left in every hour.
+    """
     steps = effect.shape[1]
     column = ((history["ds"] - end) // step).to_numpy(dtype=np.int64) + steps
     row = pd.Index(names).get_indexer(pd.Index(history["unique_id"]))
     inside = (row >= 0) & (column >= 0) & (column < steps)
     off = np.where(inside, effect[row, np.clip(column, 0, steps - 1)], 0.0)
-    return with_demand(history, history["y"].to_numpy(dtype=float) - off)
+    y = history["y"].to_numpy(dtype=float)
+    least = np.where(inside & (lowest(values)[row] == 0), _LEAST_LEFT * y, -np.inf)
+    return with_demand(history, np.maximum(y - off, least))
 
 
 def _widened(quantiles: Array, deviation: Array) -> Array:

@@ -96,6 +96,37 @@ def test_events_of_others_change_nothing():
     pd.testing.assert_frame_equal(forecast(history, elsewhere), forecast(history, no_events()), check_exact=True)
 
 
+class Seen:
+    """Forecasts nothing and keeps the history that it was given."""
+
+    name = "seen"
+
+    def fit(self, history: pd.DataFrame, events: pd.DataFrame, calendar: SeriesCalendar) -> Seen:
+        self.history = history
+        return self
+
+    def predict_quantiles(self, history: pd.DataFrame, events: pd.DataFrame, issue_time: pd.Timestamp, horizon: int = 72) -> pd.DataFrame:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("shifted", [0.0, -500.0])
+def test_an_effect_learnt_when_demand_was_larger_leaves_a_tenth_of_it_unless_the_series_goes_below_zero(shifted: float):
+    faded = np.where(CUTOFF - 8 * 24 * HOUR <= STEPS, 0.05, 1.0)
+    history = past(demand(added=200 * during(STARTS)))
+    history["y"] = history["y"] * faded[: len(history)] + shifted
+    seen = Seen()
+    DriverAdjusted(seen).fit(history, matches(), UTC)
+    off = history["y"] - seen.history["y"].to_numpy()
+    assert off.max() > 100
+    small = (history["ds"] >= CUTOFF - 8 * 24 * HOUR) & during(STARTS)[: len(history)].astype(bool)
+    assert small.any()
+    left = seen.history["y"].to_numpy() / history["y"].to_numpy()
+    if shifted:
+        assert (off[small] > 100).all()
+    else:
+        assert left.min() == pytest.approx(0.1)
+
+
 def test_the_slope_of_a_reading_is_learnt_and_told_for_what_lies_ahead():
     load = walk()
     _, _, told = learnt(past(demand(added=20 * load)), readings(load + 50))
