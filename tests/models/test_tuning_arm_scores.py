@@ -47,7 +47,8 @@ FIELD = {
 
 
 def test_more_shrinkage_draws_a_series_away_from_its_own_windows() -> None:
-    weight = [ensemble_weights(oof(FIELD), {"a": share}).loc["a", "mstl"] for share in (0.01, 0.2, 0.5)]
+    near = FIELD | {"flair": FIELD["flair"] | {"a": 1.8}}  # near enough to mstl to have a share of the equal weights
+    weight = [ensemble_weights(oof(near), {"a": share}).loc["a", "mstl"] for share in (0.01, 0.2, 0.5)]
     assert weight[0] > weight[1] > weight[2]
     assert weight[0] > 0.9
     assert weight[2] < 0.5
