@@ -62,8 +62,6 @@ def backtest(
 
     Writes the forecasts, metrics, a leaderboard of all candidates and one page to look at.
 
-    The example loses against the last day, five days after a world cup (demo/README.md says why); with --windows 15 it wins.
-
     Example: headroom backtest --input demo/hourly.csv --events demo/events.csv --horizon 72 --windows 3 --output var/backtest
     """
     from dataclasses import replace
