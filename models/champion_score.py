@@ -12,6 +12,7 @@ from headroom.home import Home
 from models.anomaly_doubt import believed
 from models.calibration import Calibration
 from models.demand_model import DemandModel
+from models.ensemble import blend
 from models.judging import score_rows
 from models.promotion_log import PromotionLog
 from models.registry import MODEL_NAME, ModelVersion, fetch_model
@@ -31,15 +32,18 @@ class ChampionScore:
     rows: pd.DataFrame | None
 
 
-def champion_score(home: Home, plan: TrainingPlan, floor: pd.DataFrame, *, except_run: str) -> ChampionScore | None:
+def champion_score(home: Home, plan: TrainingPlan, floor: pd.DataFrame, oof: pd.DataFrame, *, except_run: str) -> ChampionScore | None:
     """The score (see `models.judging`) of the champion at the plan's issue time; None without a champion.
 
-    The champion forecasts every cutoff of `floor` with its own selection and fits. Neither side is calibrated here, because the
-    challenger's calibration was learnt on these very rows. The champion may have been fitted on hours of these windows (when it is
-    younger than they are); that only raises the bar.
+    Neither side has been fitted on a window that judges it. Windows that began after the champion was trained are forecast by its own
+    fits, as old as they are. Those before it, which its fits have seen, are forecast by its selection: its weights on this training's
+    out-of-fold rows, as the challenger's are. Neither side is calibrated here, because the challenger's calibration was learnt on these
+    very rows.
 
     Args:
         floor: rows of the better naive on the windows that judge.
+        oof: out-of-fold rows of this training's candidates on all its windows. When the champion weighs a candidate that has none, its own
+            fits forecast every window; that only raises the bar.
         except_run: MLflow run of the challenger, which may be champion already when a training is finished again.
     """
     with PromotionLog.open(home.database_url) as log:
@@ -49,7 +53,7 @@ def champion_score(home: Home, plan: TrainingPlan, floor: pd.DataFrame, *, excep
         return None
     try:
         model = DemandModel.load(fetch_model(home, ModelVersion(reigning.version, reigning.run_id)))
-        rows = _forecasts(model, plan, floor)
+        rows = _forecasts(model, plan, floor, oof)
         score = score_rows(floor, rows)
     except Exception:  # noqa: BLE001 - a champion that an upgrade broke may fail in any way, and that is no reason to keep it
         _LOG.exception("champion %s cannot be scored, so the challenger is not compared with it", reigning.version)
@@ -57,9 +61,14 @@ def champion_score(home: Home, plan: TrainingPlan, floor: pd.DataFrame, *, excep
     return ChampionScore(reigning.version, score, rows)
 
 
-def _forecasts(model: DemandModel, plan: TrainingPlan, floor: pd.DataFrame) -> pd.DataFrame:
+def _forecasts(model: DemandModel, plan: TrainingPlan, floor: pd.DataFrame, oof: pd.DataFrame) -> pd.DataFrame:
     raw = dataclasses.replace(model, calibration=Calibration.none())
-    history, events = plan.history(), plan.events()
+    weights = pd.DataFrame.from_dict(dict(model.weights), orient="index").fillna(0.0)
     cutoffs = [pd.Timestamp(cutoff) for cutoff in sorted(floor["cutoff"].unique())]
-    parts = [raw.predict(believed(history, cutoff), events, cutoff).assign(cutoff=cutoff) for cutoff in cutoffs]
+    backtested = set(weights.columns) <= set(oof["candidate"])
+    fitted_on = [cutoff for cutoff in cutoffs if backtested and cutoff < model.train_end]
+    history, events = plan.history(), plan.events()
+    parts = [raw.predict(believed(history, cutoff), events, cutoff).assign(cutoff=cutoff) for cutoff in cutoffs if cutoff not in fitted_on]
+    if fitted_on:
+        parts.append(blend(oof[oof["cutoff"].isin(fitted_on)], weights))
     return pd.concat(parts, ignore_index=True)

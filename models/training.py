@@ -177,7 +177,7 @@ def finish_training(settings: Settings, lake: Lake, home: Home, plan_dir: Path, 
     fitted = fit_chosen(plan, oof)
     calibrated = calibrated_elsewhere(oof, fitted.weights, fitted.judged)
     run_id = log_training(home, Training(plan=plan, fitted=fitted, oof=oof, calibrated=calibrated, failed=failed))
-    reigning = champion_score(home, plan, fitted.floor, except_run=run_id)
+    reigning = champion_score(home, plan, fitted.floor, oof, except_run=run_id)
     version = _register(home, plan, fitted, run_id)
     rival = reigning.rows if reigning else None
     verdicts = examine(floor=fitted.floor, challenger=fitted.judged, calibrated=calibrated, champion=rival, limits=limits)

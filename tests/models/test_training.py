@@ -14,6 +14,7 @@ import pytest
 from small_world import HOUR, ISSUE, Installation, demand, event, store
 
 from headroom.errors import BadInputError
+from models.champion_score import champion_score
 from models.mlflow_session import mlflow_session
 from models.promotion import AWAITING_REVIEW, promote
 from models.promotion_log import PromotionLog
@@ -60,6 +61,12 @@ def finished(backtested: Installation, tmp_path_factory: pytest.TempPathFactory)
     for folder in planned.folder.glob("model-*"):
         shutil.copytree(folder, plan(backtested).folder / folder.name)
     return made, result
+
+
+def _every_candidate_alike(oof: pd.DataFrame) -> pd.DataFrame:
+    """The naive's rows under the names of all candidates of `OPTIONS`."""
+    rows = oof[oof["candidate"] == "seasonal-naive-24"]
+    return pd.concat([rows.assign(candidate=name) for name in ("seasonal-naive-24", "seasonal-naive-168", *OPTIONS.candidates)])
 
 
 def traces(world: Installation) -> dict[str, Any]:
@@ -234,6 +241,38 @@ def test_a_challenger_is_compared_with_the_champion_on_the_same_windows(
     assert "champion 2" in again.reason
     with PromotionLog.open(world.home.database_url) as log:
         assert [line.version for line in log.champions_until(MODEL_NAME)] == ["1", "2", "1"]
+
+
+def test_a_champion_gains_nothing_from_windows_that_it_was_fitted_on(
+    finished: tuple[Installation, TrainingResult], world: Installation
+) -> None:
+    """A challenger trained on the same facts scores the same: the champion's fits, which have seen these windows, do not count there."""
+    finish(world, plan(world))
+    again = plan(world, "again")
+    for shard in again.shards:
+        backtest_shard(again.folder, shard)
+    result = finish(world, again)
+    assert result.champion_score == pytest.approx(result.score)
+    assert not result.promoted
+
+
+def test_a_champion_forecasts_windows_that_began_after_its_training_with_its_own_fits(
+    finished: tuple[Installation, TrainingResult], world: Installation
+) -> None:
+    """Whatever this training's candidates make of those windows says nothing about fits that are older."""
+    finish(world, plan(world))
+    later = ISSUE + 12 * DAY
+    store(world.lake, pd.concat([demand(name, ISSUE, 12 * 24, noise=0.1) for name in world.series]))
+    planned = plan(world, "later", dataclasses.replace(OPTIONS, candidates=(), windows=4), later)
+    for shard in planned.shards:
+        backtest_shard(planned.folder, shard)
+    oof = pd.concat([pd.read_parquet(planned.path(f"oof-{shard}", ".parquet")) for shard in planned.shards], ignore_index=True)
+    assert oof["cutoff"].min() == ISSUE
+    floor = oof[oof["candidate"] == "seasonal-naive-24"]
+    scored = champion_score(world.home, planned, floor, _every_candidate_alike(oof), except_run="")
+    assert scored is not None
+    assert scored.score is not None
+    assert scored.score < 0.9
 
 
 def test_a_candidate_that_fails_takes_no_part_and_is_named(world: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
