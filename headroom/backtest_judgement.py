@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from headroom.errors import BadInputError
-from models.accuracy import FINAL, INTERVALS, accuracy, better_naive, regret, reliability, row_facts
+from models.accuracy import FINAL, INTERVALS, OWN_NAIVE, accuracy, better_naive, regret, reliability, row_facts
 from models.leaderboard import leaderboard
 from models.long_frame import LongFrame
 
@@ -30,7 +30,8 @@ class Judgement:
         horizon, windows: steps per window, windows per series, as asked for.
         naive: the better naive of the data set.
         candidates: measures (`models.accuracy.accuracy`) by candidate, the final forecast among them.
-        per_series, per_bucket, per_series_bucket, per_window: measures of the final forecast.
+        per_series, per_bucket, per_series_bucket, per_window: measures of the final forecast; within one series `relative_wql` compares
+            with the naive that is better on that series.
         leaderboard: see `models.leaderboard`.
         reliability: of the final forecast, see `models.accuracy.reliability`.
         regret: per series, see `models.accuracy.regret`.
@@ -92,10 +93,10 @@ def judge(result: BacktestResult, series: LongFrame, *, horizon: int, windows: i
         windows=windows,
         naive=better_naive(facts),
         candidates=accuracy(facts, ["candidate"]),
-        per_series=accuracy(final, ["unique_id"]),
+        per_series=accuracy(final, ["unique_id"], naive=OWN_NAIVE),
         per_bucket=accuracy(final, ["bucket"]),
-        per_series_bucket=accuracy(final, ["unique_id", "bucket"]),
-        per_window=accuracy(final, ["unique_id", "cutoff"]),
+        per_series_bucket=accuracy(final, ["unique_id", "bucket"], naive=OWN_NAIVE),
+        per_window=accuracy(final, ["unique_id", "cutoff"], naive=OWN_NAIVE),
         leaderboard=leaderboard(facts, result.seconds),
         reliability=reliability(result.forecasts[result.forecasts["candidate"] == FINAL]),
         regret=regret(facts),

@@ -101,7 +101,7 @@ def _figures(judgement: Judgement) -> list[_Figure]:
 
 def _window_words(row: dict[Hashable, Any]) -> str:
     return (
-        f"Window from {row['cutoff']:%Y-%m-%d %H:%M} UTC: {_ratio(row['relative_wql'])} x the naive's loss, "
+        f"Window from {row['cutoff']:%Y-%m-%d %H:%M} UTC: {_ratio(row['relative_wql'])} x the loss of its better naive, "
         f"{share_words(row['coverage_0.8'])} of the measurements in the 80 % interval"
     )
 

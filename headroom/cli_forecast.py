@@ -142,6 +142,7 @@ def forecast(
             jobs=jobs or cores(),
         )
     _print_left_out(console, result.left_out)
+    _say_ended(console, series)
     if result.forecasts.empty:
         raise BadInputError("no series could be forecast; hand in a longer history")
     rows = result.forecasts[["unique_id", "ds", *QUANTILE_COLUMNS]]
@@ -190,13 +191,22 @@ def _say_missing_ahead(console: Console, future: pd.DataFrame, series: LongFrame
 
     last = series.rows.groupby("unique_id")["ds"].max().mode().max()
     ahead = pd.date_range(last + series.step, periods=horizon, freq=series.step)
-    missing = ahead[~ahead.isin(future["ds"])]
+    missing = ahead[~ahead.isin(future.dropna()["ds"])]
     if len(missing):
         console.print(
             f"  --future lacks {len(missing):,} of the {horizon:,} steps ahead, from {missing[0]} on: they go without it; give it for all of them",
             style="yellow",
             highlight=False,
         )
+
+
+def _say_ended(console: Console, series: LongFrame) -> None:
+    """Say which series ended before the last one did: what lies ahead of them is not what lies ahead of the others."""
+    ends = series.rows.groupby("unique_id")["ds"].max()
+    for name, end in list(ends[ends < ends.max()].items())[:_TOLD]:
+        console.print(f"{name} is forecast from its own end: it was last measured at {end}", style="yellow", highlight=False)
+    if (more := int((ends < ends.max()).sum()) - _TOLD) > 0:
+        console.print(f"and {more:,} more end before {ends.max()}", style="yellow", highlight=False)
 
 
 def _print_judgement(console: Console, judgement: Judgement) -> None:
@@ -211,7 +221,7 @@ def _print_judgement(console: Console, judgement: Judgement) -> None:
     columns = ("relative_wql", "wql", "mase", "coverage_0.8", "coverage_0.98", "served", "seconds")
     forms = ("{:.3f}", "{:.4f}", "{:.3f}", "{:.1%}", "{:.1%}", "{:.0%}", "{:.1f}")
     for row in judgement.leaderboard.to_dict("records"):
-        cells = [form.format(row[column]) for column, form in zip(columns, forms, strict=True)]
+        cells = ["-" if row[column] != row[column] else form.format(row[column]) for column, form in zip(columns, forms, strict=True)]
         table.add_row(str(row["candidate"]), *cells, style="bold" if row["candidate"] == "headroom" else None)
     console.print(table)
     for sentence in summary_words(judgement):

@@ -20,7 +20,7 @@ _CSV: Final = (".csv", ".csv.gz")
 _OTHER_MARKS: Final = ";\t|"
 _PARQUET: Final = (".parquet", ".pq")
 # What stands in a cell of times or numbers that holds nothing; as text it could be a name.
-_EMPTY: Final = frozenset({"na", "nan", "nat", "null", "none", "<na>"})
+_EMPTY: Final = frozenset({"na", "n/a", "#n/a", "nan", "nat", "null", "none", "<na>"})
 # A bare number is never a time: 2015 could be a year, a position or seconds.
 _LIKE_A_DATE: Final = r"(?:\d{4}-\d{1,2}-\d{1,2}|\d{8})(?:\D|$)"
 _EXAMPLE: Final = "an ISO 8601 time, for example 2026-07-08T18:00:00Z (without a zone it is UTC)"
@@ -93,7 +93,7 @@ class InputTable:
             BadInputError: naming the first row that is no number, or an infinite one.
         """
         cells = self.frame[column] if column in self.frame else self._text(column)
-        if pd.api.types.is_numeric_dtype(cells.dtype):
+        if pd.api.types.is_numeric_dtype(cells.dtype) and not pd.api.types.is_bool_dtype(cells.dtype):
             values = cells.to_numpy(dtype=float, na_value=np.nan)
         else:
             text = self._filled_text(column)

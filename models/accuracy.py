@@ -21,6 +21,7 @@ __all__ = [
     "FINAL",
     "INTERVALS",
     "NAIVE_PREFIX",
+    "OWN_NAIVE",
     "accuracy",
     "better_naive",
     "naive_scales",
@@ -33,6 +34,9 @@ __all__ = [
 # The name of the forecast that the product gives, among the candidates that it is made of.
 FINAL: Final = "headroom"
 NAIVE_PREFIX: Final = "seasonal-naive-"
+# Columns of `row_facts`: loss of the naive that is better over all series, and of the one that is better over the row's own.
+COMMON_NAIVE: Final = "naive_loss"
+OWN_NAIVE: Final = "own_naive_loss"
 DECILES: Final = tuple(q for q in QUANTILES if 0.1 <= q <= 0.9)
 # Central intervals: level -> (lower, upper quantile column).
 INTERVALS: Final = {"0.6": ("0.2", "0.8"), "0.8": ("0.1", "0.9"), "0.9": ("0.05", "0.95"), "0.98": ("0.01", "0.99")}
@@ -53,7 +57,8 @@ def row_facts(forecasts: pd.DataFrame, series: LongFrame) -> pd.DataFrame:
     Returns:
         `unique_id, candidate` (categories), `cutoff`; `place`: the same number for the same series, cutoff and step; `bucket`: hours ahead as in `HORIZON_BUCKETS`, or what lies beyond;
         `absolute`: |y|; `loss`: twice the pinball loss, mean over the nine deciles; `naive_loss`: that of the better naive in the
-        same place (of the other naive where it could not serve); `error`: |y - median|; `scale`: see `naive_scales`; `in_<level>`: whether y is in the interval.
+        same place (of the other naive where it could not serve); `own_naive_loss`: that of the naive which is better over the series;
+        `error`: |y - median|; `scale`: see `naive_scales`; `in_<level>`: whether y is in the interval.
 
     Raises:
         BadInputError: when there is no row with a `y`, or no seasonal naive among the candidates.
@@ -75,33 +80,37 @@ def row_facts(forecasts: pd.DataFrame, series: LongFrame) -> pd.DataFrame:
             **{f"in_{level}": (y >= rows[low].to_numpy()) & (y <= rows[high].to_numpy()) for level, (low, high) in INTERVALS.items()},
         }
     )
-    facts["naive_loss"] = _naive_loss(facts)
+    facts[COMMON_NAIVE] = _naive_loss(facts)
+    facts[OWN_NAIVE] = _own_naive_loss(facts)
     cutoffs = rows[_WINDOW].drop_duplicates()
     return facts.merge(naive_scales(series, cutoffs), on=_WINDOW, how="left").astype({"unique_id": "category"})
 
 
-def accuracy(facts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def accuracy(facts: pd.DataFrame, by: Sequence[str], *, naive: str = COMMON_NAIVE) -> pd.DataFrame:
     """The measures of every group of rows, indexed by the columns `by`.
+
+    Args:
+        naive: column of the loss to compare with; `OWN_NAIVE` where every group lies within one series.
 
     Returns:
         `rows`; `wql`: weighted quantile loss, sum of `loss` / sum of |y| (Park et al. 2022, as GluonTS's
-        `mean_weighted_sum_quantile_loss`), NaN when y is all zero; `relative_wql`: sum of `loss` over that of the better naive, on
+        `mean_weighted_sum_quantile_loss`), NaN when y is all zero; `relative_wql`: sum of `loss` over that of the naive, on
         the rows that both have, NaN when the naive is never wrong; `mase`: mean over series and windows of the mean absolute error
         of the median over the window's scale (Hyndman and Koehler 2006), series of scale 0 left out; `coverage_<level>`: share of
         rows inside the central interval.
     """
     keys = list(by)
-    shared = facts["naive_loss"].notna()
+    shared = facts[naive].notna()
     sums = facts.assign(
         shared_loss=facts["loss"].where(shared, 0.0), scaled=facts["error"] / facts["scale"].where(facts["scale"] > 0)
     ).groupby(keys, observed=True)
-    totals = sums[["absolute", "loss", "shared_loss", "naive_loss"]].sum()
+    totals = sums[["absolute", "loss", "shared_loss", naive]].sum()
     windows = sums.obj.groupby(list(dict.fromkeys([*keys, *_WINDOW])), observed=True)["scaled"].mean()
     measures = pd.DataFrame(
         {
             "rows": sums.size(),
             "wql": totals["loss"] / totals["absolute"].where(totals["absolute"] > 0),
-            "relative_wql": totals["shared_loss"] / totals["naive_loss"].where(totals["naive_loss"] > 0),
+            "relative_wql": totals["shared_loss"] / totals[naive].where(totals[naive] > 0),
             "mase": windows.groupby(keys, observed=True).mean(),
         }
     )
@@ -198,6 +207,17 @@ def _naive_loss(facts: pd.DataFrame) -> npt.NDArray[np.float64]:
     losses = _losses_of_naives(facts)
     best = better_naive(facts)
     filled = losses[best].fillna(losses.min(axis=1))
+    return filled.reindex(facts["place"]).to_numpy(dtype=float)
+
+
+def _own_naive_loss(facts: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """The same of the naive that is better over the row's series, in the places that all naives serve there."""
+    losses = _losses_of_naives(facts)
+    series = facts.drop_duplicates("place").set_index("place")["unique_id"].astype(object).reindex(losses.index)
+    means = losses.dropna().groupby(series).mean().reindex(series.unique()).fillna(losses.groupby(series).mean())
+    best = series.map(means.fillna(np.inf).idxmin(axis=1))
+    own = losses.to_numpy()[np.arange(len(losses)), losses.columns.get_indexer(pd.Index(best))]
+    filled = pd.Series(own, index=losses.index).fillna(losses.min(axis=1))
     return filled.reindex(facts["place"]).to_numpy(dtype=float)
 
 

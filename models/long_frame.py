@@ -21,6 +21,8 @@ _KEY: Final = ["unique_id", "ds"]
 _MICROSECOND: Final = pd.Timedelta(microseconds=1)
 _HOUR: Final = pd.Timedelta(hours=1)
 _DAY: Final = pd.Timedelta(days=1)
+# Single precision, in which losses of many forecasts are compared, ends at 3e38.
+_LARGEST: Final = 1e30
 Integers = npt.NDArray[np.int64]
 
 
@@ -51,12 +53,14 @@ def read_long_frame(path: Path, freq: str | None = None) -> LongFrame:
         freq: the step, for example `1h` or `5min`; None takes the most frequent difference between neighbouring rows.
 
     Raises:
-        BadInputError: naming the row and what is wrong: a column is missing, a time or number is not one, a number is infinite, two
+        BadInputError: naming the row and what is wrong: a column is missing, a time or number is not one, a number is infinite or beyond 1e30, two
             rows of one series and time disagree, a row is off the step's grid, such a step is longer than a day, or nothing is left.
     """
     table = read_input_table(path, "input")
     table.require(COLUMNS)
     rows = pd.DataFrame({"unique_id": table.texts("unique_id"), "ds": table.times("ds"), "y": table.numbers("y")})
+    if (huge := rows["y"].abs() > _LARGEST).any():
+        raise table.refused(huge, "y", f"is beyond {_LARGEST:g}; give it in a larger unit, or leave it empty if nothing was measured")
     rows["position"] = np.arange(len(rows))
     measured = rows[rows["y"].notna()]
     if measured.empty:

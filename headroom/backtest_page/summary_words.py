@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["share_words", "step_words", "summary_words"]
 
+# A regret below half a percent would be told as 0 %.
+_SAME: Final = 0.005
 _STEPS: Final = {"0 days 01:00:00": "hour", "1 days 00:00:00": "day", "0 days 00:01:00": "minute", "7 days 00:00:00": "week"}
 
 
@@ -43,8 +45,9 @@ def _comparison(judged: Judgement) -> str:
         return f"The naive {judged.naive} is never wrong on this data, so there is nothing to win."
     side = f"{share_words(1 - ratio)} less than" if ratio < 1 else f"{share_words(ratio - 1)} more than"
     wins, all_series = int((judged.per_series["relative_wql"] < 1).sum()), len(judged.per_series)
-    which = "it is better on the only one" if wins == all_series == 1 else f"it is better on {wins:,} of {all_series:,} series"
-    return f"The forecast's loss is {side} that of {judged.naive}, the better of the naive forecasts; {which}."
+    which = f"on {wins:,} of {all_series:,} series it is better than the naive that is better there" if all_series > 1 else ""
+    told = f"The forecast's loss is {side} that of {judged.naive}, the better of the naive forecasts"
+    return f"{told}; {which}." if which else f"{told}."
 
 
 def _certainty(judged: Judgement) -> str:
@@ -77,7 +80,7 @@ def _hardest(judged: Judgement) -> str:
     worst = str(ratios.idxmax())
     lost = int((ratios > 1).sum())
     words = f"; the naive would have been better on {lost:,}" if lost > 1 else ""
-    return f"The hardest series is {worst}, at {ratios.max():.2f} times the naive's loss{words}."
+    return f"The hardest series is {worst}, at {ratios.max():.2f} times the loss of its better naive{words}."
 
 
 def _choice(judged: Judgement) -> str:
@@ -85,6 +88,8 @@ def _choice(judged: Judgement) -> str:
     if math.isnan(cost):
         return ""
     knowing = "Had one known for every series which single candidate would turn out best, the loss would be"
+    if abs(cost) < _SAME:
+        return f"{knowing} nearly the same."
     if cost > 0:
         return f"{knowing} {share_words(1 - 1 / (1 + cost))} lower: that is what choosing without hindsight cost."
     return f"{knowing} {share_words(1 / (1 + cost) - 1)} higher: the blend beats every choice of one."

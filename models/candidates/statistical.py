@@ -78,7 +78,8 @@ class Statistical:
 
         day, week = self._rhythm.day, self._rhythm.week
         if self.name == "auto-ets":
-            tried = [AutoETS(day, model="ANA").fit(filled), AutoETS(day, model="AAA", damped=True).fit(filled)]
+            season = day if day > 1 else week  # a day that is one step has no shape of its own
+            tried = [AutoETS(season, model="ANA").fit(filled), AutoETS(season, model="AAA", damped=True).fit(filled)]
             return min(tried, key=lambda fitted: float(fitted.model_["aicc"]))
         if self.name == "auto-ces" and 1 < day <= _LONGEST_SEASON:
             return AutoCES(day).fit(filled)

@@ -117,6 +117,25 @@ def test_steps_ahead_without_regressors_are_told(left_out: list[int], told: int,
     assert (f"--future lacks {told} of the 24 steps ahead, from {first} on" in said) is bool(told)
 
 
+def test_steps_ahead_whose_regressor_is_empty_are_told_too(tmp_path: Path) -> None:
+    end = pd.to_datetime(pd.read_csv(DEMO)["ds"]).max()
+    future = pd.DataFrame({"ds": pd.date_range(end, periods=25, freq="h"), "temp": [20.0] * 20 + [None] * 5})
+    future.to_csv(tmp_path / "future.csv", index=False)
+    said = run(
+        "forecast", "--input", DEMO, "--future", str(tmp_path / "future.csv"), "--horizon", "24", "--output", str(tmp_path / "x.csv")
+    )
+    assert f"--future lacks 5 of the 24 steps ahead, from {end + pd.Timedelta(hours=20)} on" in said
+
+
+def test_a_series_that_ended_early_is_told(tmp_path: Path) -> None:
+    rows = pd.read_csv(DEMO, parse_dates=["ds"])
+    edge = rows["unique_id"] == "us-central1/edge/cpu"
+    end = rows.loc[edge, "ds"].max() - pd.Timedelta("14D")
+    rows[~edge | (rows["ds"] <= end)].to_csv(tmp_path / "in.csv", index=False)
+    said = run("forecast", "--input", str(tmp_path / "in.csv"), "--output", str(tmp_path / "x.csv"))
+    assert f"us-central1/edge/cpu is forecast from its own end: it was last measured at {end}" in said
+
+
 def test_of_many_series_without_a_forecast_some_are_named(tmp_path: Path) -> None:
     rows = pd.read_csv(DEMO)
     short = [rows[rows["unique_id"] == "us-central1/edge/cpu"].tail(100).assign(unique_id=f"s{i:02}") for i in range(23)]

@@ -8,7 +8,18 @@ import pytest
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
-from models.accuracy import DECILES, INTERVALS, accuracy, better_naive, naive_scales, regret, reliability, row_facts, season_steps
+from models.accuracy import (
+    DECILES,
+    INTERVALS,
+    OWN_NAIVE,
+    accuracy,
+    better_naive,
+    naive_scales,
+    regret,
+    reliability,
+    row_facts,
+    season_steps,
+)
 from models.leaderboard import LEADERBOARD_COLUMNS, leaderboard
 from models.long_frame import LongFrame
 
@@ -155,6 +166,19 @@ def test_a_naive_that_cannot_serve_every_series_stays_the_bar_where_it_can():
     every = accuracy(row_facts(rows, series), ["unique_id", "candidate"])["wql"]
     assert per_series["a"] == pytest.approx(every["a", "headroom"] / every["a", "seasonal-naive-168"])
     assert per_series["b"] == pytest.approx(every["b", "headroom"] / every["b", "seasonal-naive-24"])
+
+
+def test_a_series_is_compared_with_the_naive_that_is_better_on_it():
+    series = two_series()
+    rows = some_backtest(series)
+    worse = (rows["candidate"] == "seasonal-naive-168") & (rows["unique_id"] == "a")
+    rows.loc[worse, list(QUANTILE_COLUMNS)] += 3.0
+    facts = row_facts(rows, series)
+    assert better_naive(facts) == "seasonal-naive-168"
+    every = accuracy(facts, ["unique_id", "candidate"])["wql"]
+    per_series = accuracy(facts[facts["candidate"] == "headroom"], ["unique_id"], naive=OWN_NAIVE)["relative_wql"]
+    assert per_series["a"] == pytest.approx(every["a", "headroom"] / every["a", "seasonal-naive-24"])
+    assert per_series["b"] == pytest.approx(every["b", "headroom"] / every["b", "seasonal-naive-168"])
 
 
 def test_a_candidate_is_compared_on_the_rows_that_it_served():

@@ -11,7 +11,9 @@ from headroom.errors import BadInputError
 from models.candidates import CANDIDATES, NAIVES, create
 from models.candidates.lightgbm_quantile import training_origins
 from models.candidates.seasonal_naive import naive_quantiles
+from models.forecaster import SeriesCalendar
 from models.hourly_grid import recent
+from models.rhythm import Rhythm
 
 
 def forecast(name: str, history: pd.DataFrame, events: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -25,6 +27,23 @@ def test_the_rhythm_of_the_day_is_found(name):
     found = forecast(name, history).merge(history, on=["unique_id", "ds"])
     error = (found["0.5"] - found["y"]).abs().mean() / found["y"].mean()
     assert error < (0.25 if name == "seasonal-naive-24" else 0.1)  # a repeated day misses the weekend
+
+
+@pytest.mark.parametrize("name", ["auto-ets", "mstl"])
+def test_at_daily_steps_the_rhythm_of_the_week_is_found(name):
+    day = pd.Timedelta("1D")
+    ds = pd.date_range(end=CUTOFF + 13 * day, periods=120, freq="D")
+    history = pd.DataFrame({"unique_id": "r/edge/cpu", "ds": ds, "y": np.where(ds.dayofweek >= 5, 40.0, 100.0)})
+    calendar = SeriesCalendar({}, rhythm=Rhythm(day, 14))
+    seen = history[history["ds"] < CUTOFF]
+    found = (
+        create(name)
+        .fit(seen, no_events(), calendar)
+        .predict_quantiles(seen, no_events(), CUTOFF, 14)
+        .merge(history, on=["unique_id", "ds"])
+    )
+    assert len(found) == 14
+    assert (found["0.5"] - found["y"]).abs().max() < 10
 
 
 @pytest.mark.parametrize("name", ["prophet", "lightgbm"])

@@ -66,11 +66,18 @@ def test_names_stay_what_they_are(tmp_path: Path) -> None:
 
 
 def test_gaps_are_allowed_and_empty_measurements_are_gaps(tmp_path: Path) -> None:
-    lines = hours("a", [1, "", "NaN", 4, 5, 6])
+    lines = hours("a", [1, "#N/A", "NaN", 4, 5, 6])
     del lines[4]
     frame = read(tmp_path, HEADER, *lines, freq="1h")
     assert list(frame.rows["ds"].dt.hour) == [0, 3, 5]
     assert frame.notes == ("2 rows without y taken as gaps",)
+
+
+def test_truth_values_are_no_measurements(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2026-07-01", periods=2, freq="h"), "y": [True, False]})
+    rows.to_parquet(tmp_path / "in.parquet")
+    with pytest.raises(BadInputError, match="row 1: y True is not a number"):
+        read_long_frame(tmp_path / "in.parquet")
 
 
 def test_a_row_that_is_there_twice_counts_once(tmp_path: Path) -> None:
@@ -118,6 +125,7 @@ def test_what_has_no_fixed_length_is_no_step(freq: str) -> None:
         ("a,2026-07-01 02:00,1_000", "row 3: y 1_000 is not a number"),
         ("a,2026-07-01 02:00,inf", "row 3: y inf is infinite"),
         ("a,2026-07-01 02:00,-Infinity", "row 3: y -Infinity is infinite"),
+        ("a,2026-07-01 02:00,-2e30", "row 3: y -2e30 is beyond 1e[+]30; give it in a larger unit"),
         ("a,2026-07-01 01:00,9", r"row 2 \(y 2\.0\) and row 3 \(y 9\.0\) are both a at 2026-07-01 01:00:00; keep one"),
         ("a,2026-07-01 02:10,1", "row 3: a at 2026-07-01 02:10:00 is not a whole number of steps of 1:00:00"),
         ("a,2026-07-01 02:00,1,5", "not readable"),
