@@ -65,8 +65,7 @@ def within_held_budget(
     """The plan that `plan_within` makes with a budget for its hours in each day, and that costs in no day more than `usd` as it will be held.
 
     The hours get the whole budget wherever holding adds nothing that matters. In days that are held for too much it is lowered: in proportion,
-    then along the line through the last two (secant), between what is too much and what no plan meets. Today, where it comes to the least that
-    can be held, that is the plan, whatever is left.
+    then along the line through the last two (secant), between what is too much and what no plan meets. Today may stay above when nothing helps.
 
     Args:
         plan_within: takes USD of each day, and may hold more than the first of them, of today, where that is the least.
@@ -80,10 +79,10 @@ def within_held_budget(
     low, before = np.zeros(usd.size), (np.zeros(usd.size), np.zeros(usd.size))
     later = np.arange(usd.size) > 0
     for _ in range(_ROUNDS):
-        over = (held > usd + _CENT) & (later | (tried > 0))
+        over = held > usd + _CENT
         if not over.any():
             return plan
-        lowered = np.where(over, _along_line(tried, held, before, usd * _SLACK, low), tried)
+        lowered = np.where(over, _lowered(tried, held, before, usd * _SLACK, low), tried)
         try:
             found = plan_within(lowered)
         except BadInputError:
@@ -91,24 +90,25 @@ def within_held_budget(
         else:
             plan, before, tried = found, (tried, held), lowered
             held = budgets.by_day(held_usd_by_hour(settings, plan, issue_time))
+    if not (held > usd + _CENT)[later].any():
+        return plan
+    worst = int(np.argmax(np.where(later, held - usd, -np.inf)))
     raise BadInputError(
         f"no plan was found that can be held for policy.hold_hours {settings.policy.hold_hours} within policy.budget_usd_per_day: the nearest "
-        f"costs {held:,.0f} of {settings.policy.budget_usd_per_day:,.0f} USD a day; allocate more often and lower hold_hours, or raise the budget"
+        f"costs {held[worst]:,.0f} of {usd[worst]:,.0f} USD a day; allocate more often and lower hold_hours, or raise the budget"
     )
 
 
-def _along_line(tried: Array, held: Array, before: tuple[Array, Array], target: Array, low: Array) -> Array:
-    """The budgets at which the line through the last two plans holds for `target`; half way to `low` where it does not get there.
-
-    Today, where less money did not make it cheaper, the next one has none.
-    """
+def _lowered(tried: Array, held: Array, before: tuple[Array, Array], target: Array, low: Array) -> Array:
+    """The budgets at which the line through the last two plans holds for `target`, or in proportion where it does not fall; at most half way to `low`."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = tried - (held - target) * (tried - before[0]) / (held - before[1])
-    falls = (held > before[1]) == (tried > before[0])
-    usable = falls & np.isfinite(found) & (found > low) & (found < tried)
-    other = (low + tried) / 2
-    other[0] = 0.0
-    return np.where(usable, found, other)
+        line = tried - (held - target) * (tried - before[0]) / (held - before[1])
+        share = tried * target / held
+    usable = np.isfinite(line) & (line < tried)
+    found = np.where(usable, line, share)
+    # Whole machines make steps of it: where the last step changed nothing, the next is twice as large.
+    found = np.minimum(found, np.where(held < before[1], np.inf, tried - 2 * np.maximum(before[0] - tried, 0.0)))
+    return np.maximum(found, (low + tried) / 2)
 
 
 def _held(amount: Array, lead: npt.NDArray[Any], hold: int) -> Array:

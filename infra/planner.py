@@ -91,12 +91,14 @@ def plan_capacity(
     )
     hours = int((rows["ds"].max() - issue_time) // pd.Timedelta("1h")) + 1
     budgets = day_budgets(settings, issue_time=issue_time, hours=hours, spent=spent)
-    usd, plan = budgets.usd, pd.DataFrame()
+    least = _held_by_day(settings, pd.concat([_least(part) for part in (*by_hour, need)]), budgets, issue_time)
+    # Today what must be held is, whatever is left; where a whole day's budget does not do, the settings contradict each other.
+    usd, plan = np.append(max(budgets.usd[0], least[0]), budgets.usd[1:]), pd.DataFrame()
     if by_hour:
         rank = {name: -service.rank for name, service in settings.services.items()}
         fit = partial(fit_budget, pd.concat(by_hour, ignore_index=True), budgets, rank=rank, issue_time=issue_time)
-        least = _held_by_day(settings, _least(need), budgets, issue_time)
-        plan = within_held_budget(settings, lambda tried: fit(usd=tried), budgets, usd=np.maximum(usd - least, 0.0), issue_time=issue_time)
+        room = np.maximum(usd - _held_by_day(settings, _least(need), budgets, issue_time), 0.0)
+        plan = within_held_budget(settings, lambda tried: fit(usd=tried), budgets, usd=room, issue_time=issue_time)
         usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
     if len(together):
         plan = pd.concat([plan, _together(settings, together, need, usd, budgets, issue_time, boosts)])
@@ -111,7 +113,10 @@ def _held_by_day(settings: Settings, plan: pd.DataFrame, budgets: DayBudgets, is
 
 def _least(need: pd.DataFrame) -> pd.DataFrame:
     """What must be held whatever happens: `minimum_instances` and storage; a plan of `held_usd_by_hour`."""
-    return need.assign(hot=need["needed"].where(need["resource"] == "storage", need["minimum"]), warm=0.0) if len(need) else need
+    if need.empty:
+        return need
+    stored = need["hot"] if "hot" in need else need["needed"]
+    return need.assign(hot=stored.where(need["resource"] == "storage", need["minimum"]), warm=0.0)
 
 
 def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timestamp) -> pd.DataFrame:
