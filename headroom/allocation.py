@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,10 +19,11 @@ from headroom.signals import measured_signals
 if TYPE_CHECKING:
     from infra.boosts import Boost
     from infra.cloud import Cloud
+    from infra.day_budget import SpentToday
     from infra.ledger import Ledger
     from infra.reconciler import ReconcileReport
 
-__all__ = ["MadePlan", "make_plan", "newest_plan_acted_upon", "open_cloud", "reconcile_region"]
+__all__ = ["MadePlan", "known_spent", "make_plan", "newest_plan_acted_upon", "open_cloud", "reconcile_region"]
 
 _LOG: Final = logging.getLogger(__name__)
 # A forecast this old still says more than none: when scoring fails, allocation goes on with the last good one.
@@ -38,6 +39,7 @@ class MadePlan:
     Attributes:
         usd_per_day, peak_usd_per_day: list price of the first 24 hours, and of holding the peak instead.
         approval_needed, approval_text: whether a person must agree before it is applied, and why.
+        budget_text: what was spent of today's budget, and what the plan holds of the rest.
         unplanned: services without a whole forecast, as `service in region`; what they hold stays.
         boosted: boosts that services in trouble have by their signals, in words.
         unboosted: those in trouble for which the budget of boosts has no hours.
@@ -52,6 +54,7 @@ class MadePlan:
     peak_usd_per_day: float
     approval_needed: bool
     approval_text: str
+    budget_text: str
     unplanned: list[str]
     boosted: list[str]
     unboosted: list[str]
@@ -59,8 +62,8 @@ class MadePlan:
 
     def facts(self) -> dict[str, Any]:
         """JSON-ready figures for an asset event."""
-        names = ("policy", "rows", "usd_per_day", "peak_usd_per_day", "approval_needed", "unplanned", "boosted", "unboosted", "digest")
-        return {name: getattr(self, name) for name in names}
+        names = ("policy", "rows", "usd_per_day", "peak_usd_per_day", "approval_needed", "budget_text")
+        return {name: getattr(self, name) for name in (*names, "unplanned", "boosted", "unboosted", "digest")}
 
 
 def make_plan(
@@ -84,7 +87,9 @@ def make_plan(
     """
     from infra.boosts import boosts_of
     from infra.budget import approval_needed, plan_usd_per_day
+    from infra.day_budget import day_budgets
     from infra.forecast_check import chosen_regions, unplanned_services
+    from infra.held_cost import held_usd_by_hour
     from infra.ledger import Ledger
     from infra.measured_need import measured_since
     from infra.planner import plan_capacity
@@ -95,11 +100,17 @@ def make_plan(
     granted, refused = _boosts_by_signal(opened, ledger, issue_time) if grant_boosts else ([], [])
     boosts = boosts_of(ledger, issue_time)
     measured = hourly_demand(opened.lake, settings, start=measured_since(settings, issue_time), end=issue_time, as_of=issue_time)
-    plan = plan_capacity(settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts, measured=measured)
+    unplanned = unplanned_services(settings, forecasts, chosen_regions(settings, regions))
+    spent = known_spent(opened, ledger, issue_time=issue_time, regions=chosen_regions(settings, regions), unplanned=unplanned)
+    plan = plan_capacity(
+        settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts, measured=measured, spent=spent
+    )
     chosen = sorted(plan["region"].unique())
     opened.lake.replace("plans", plan, start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": chosen})
     held = ledger.held()
     held_usd_per_day = float(held.loc[held["region"].isin(chosen), "usd_per_hour"].sum()) * 24
+    hours = held_usd_by_hour(settings, plan, issue_time)
+    budgets = day_budgets(settings, issue_time=issue_time, hours=hours.size, spent=spent)
     approval = approval_needed(settings, plan, held_usd_per_day=held_usd_per_day)
     return MadePlan(
         issue_time=issue_time,
@@ -110,13 +121,26 @@ def make_plan(
         peak_usd_per_day=plan_usd_per_day(plan, "peak_cost_usd"),
         approval_needed=approval.needed,
         approval_text=approval.reason,
-        unplanned=[
-            f"{service} in {region}" for region, service in unplanned_services(settings, forecasts, chosen_regions(settings, regions))
-        ],
+        budget_text=budgets.text(float(budgets.by_day(hours)[0])),
+        unplanned=[f"{service} in {region}" for region, service in unplanned],
         boosted=[str(boost) for boost in granted],
         unboosted=refused,
         digest=content_digest("plans", plan),
     )
+
+
+def known_spent(
+    opened: Runtime, ledger: Ledger, *, issue_time: pd.Timestamp, regions: Sequence[str], unplanned: Collection[tuple[str, str]] = ()
+) -> SpentToday:
+    """What the ledger knows at `issue_time`, a full hour, of the day's money (`infra.spent_today`), for a plan of these regions."""
+    from infra.spent_today import spent_today
+
+    planned = {(region, service) for region in regions for service in opened.settings.services} - set(unplanned)
+
+    def plan_of(issued: pd.Timestamp, region: str) -> pd.DataFrame:
+        return opened.lake.read("plans", start=issued, end=issued + pd.Timedelta("1h"), where={"region": region})
+
+    return spent_today(opened.settings, ledger, plan_of, issue_time=issue_time, planned=planned)
 
 
 def newest_plan_acted_upon(opened: Runtime) -> pd.Timestamp | None:

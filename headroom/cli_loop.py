@@ -134,7 +134,8 @@ def plan(as_of: AsOf = None, region: Regions = None, policy: Policy = None) -> N
     console, opened, issue = open_console(), Runtime.open(), _issue(as_of)
     made = make_plan(opened, issue_time=issue, regions=region, policy=policy)
     console.print(
-        f"{made.rows} rows planned for {issue.isoformat()}: {made.usd_per_day:.2f} USD per day. {made.approval_text}", highlight=False
+        f"{made.rows} rows planned for {issue.isoformat()}: {made.usd_per_day:.2f} USD per day. {made.approval_text}; {made.budget_text}",
+        highlight=False,
     )
     for name in made.unplanned:
         console.print(f"not planned, no whole forecast: {name}; what it holds stays", style="yellow", highlight=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from headroom.allocation import open_cloud
+from headroom.allocation import known_spent, open_cloud
 from headroom.errors import BadInputError, OvertakenError
 from headroom.runtime import Runtime
 from headroom.vocabulary import HORIZON_HOURS, SHORT_STEP_MINUTES
@@ -109,7 +109,8 @@ def decide(opened: Runtime, *, issue_time: pd.Timestamp, regions: Sequence[str] 
             targets[str(region)] = with_adoptions(wished, adopted(ledger, str(region), at=plan["issue_time"].iloc[0]))
     start = issue_time - pd.Timedelta(hours=max(settings.policy.stabilisation_hours, settings.policy.least_run_hours))
     earlier = [row for region in targets for row in corrections_since(ledger, region, start=start, end=issue_time)]
-    rows = decide_corrections(settings, plans, targets, ahead, issue_time=issue_time, earlier=earlier)
+    spent = known_spent(opened, ledger, issue_time=issue_time.floor("h"), regions=chosen)
+    rows = decide_corrections(settings, plans, targets, ahead, issue_time=issue_time, earlier=earlier, spent=spent)
     missing = {name: why for name, why in told.left_out.items() if name.split("/")[0] in chosen}
     return Decided(issue_time, rows, {**{k: v for k, v in left_out.items() if k in chosen}, **missing}, told.fitted_at)
 

@@ -15,7 +15,7 @@ from headroom.errors import BadInputError
 from infra.ledger import Ledger
 from infra.ledger_tables import held_history, results
 
-__all__ = ["held_hours", "hourly_bill"]
+__all__ = ["held_hours", "held_usd", "hourly_bill"]
 
 _HOUR: Final = pd.Timedelta("1h")
 _HELD: Final = ["service", "resource", "pool", "machine_type", "amount", "unit", "usd_per_hour"]
@@ -34,6 +34,19 @@ def held_hours(ledger: Ledger, *, start: pd.Timestamp, end: pd.Timestamp, region
     return _held(ledger, _confirmed(ledger, start, end, region))
 
 
+def held_usd(ledger: Ledger, *, start: pd.Timestamp, end: pd.Timestamp, region: str | None = None) -> pd.DataFrame:
+    """`region, ds, issue_time, held_usd`: what was held in each hour cost; one row per region and hour from its first reconciliation on.
+
+    Reconciliations of `end` or later are not known.
+
+    Raises:
+        BadInputError: as `held_hours`.
+    """
+    hours = _confirmed(ledger, start, end, region)
+    held = _held(ledger, hours).groupby(["region", "ds"], as_index=False)["usd_per_hour"].sum()
+    return hours.merge(held, on=["region", "ds"], how="left").fillna({"usd_per_hour": 0.0}).rename(columns={"usd_per_hour": "held_usd"})
+
+
 def hourly_bill(ledger: Ledger, plans: pd.DataFrame, *, start: pd.Timestamp, end: pd.Timestamp, region: str | None = None) -> pd.DataFrame:
     """`region, ds, held_usd, plan_usd, unchanged_usd, peak_usd`: one row per region and hour from its first reconciliation on.
 
@@ -47,9 +60,7 @@ def hourly_bill(ledger: Ledger, plans: pd.DataFrame, *, start: pd.Timestamp, end
     Raises:
         BadInputError: as `held_hours`.
     """
-    hours = _confirmed(ledger, start, end, region)
-    held = _held(ledger, hours).groupby(["region", "ds"], as_index=False)["usd_per_hour"].sum()
-    bill = hours.merge(held, on=["region", "ds"], how="left").fillna({"usd_per_hour": 0.0}).rename(columns={"usd_per_hour": "held_usd"})
+    bill = held_usd(ledger, start=start, end=end, region=region)
     bill["unchanged_usd"] = bill.groupby("region")["held_usd"].transform("first")
     planned = _in_force(plans).rename(columns={"cost_usd": "plan_usd", "peak_cost_usd": "peak_usd"})
     merged = bill.merge(planned, on=["region", "ds"], how="left")

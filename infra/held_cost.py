@@ -14,12 +14,12 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.settings import Settings
+from infra.day_budget import DayBudgets
 from infra.lead_times import boot_lead_hours
 from infra.unit_prices import TYPED_LINE, with_unit_prices
 
-__all__ = ["dearest_held_day_usd", "held_usd_by_day", "within_held_budget"]
+__all__ = ["held_usd_by_hour", "within_held_budget"]
 
-_HOURS_PER_DAY: Final = 24
 _HOUR: Final = pd.Timedelta("1h")
 _CENT: Final = 0.01
 _ROUNDS: Final = 16
@@ -29,8 +29,8 @@ _SLACK: Final = 0.999
 Array = npt.NDArray[np.float64]
 
 
-def held_usd_by_day(settings: Settings, plan: pd.DataFrame, issue_time: pd.Timestamp) -> Array:
-    """USD of every day (24 hours from `issue_time`) of a plan, held as `infra.targets.desired_state` asks for it.
+def held_usd_by_hour(settings: Settings, plan: pd.DataFrame, issue_time: pd.Timestamp) -> Array:
+    """USD of every hour from `issue_time` on of a plan that is held as `infra.targets.desired_state` asks for it; none of an empty plan.
 
     There is an allocation every `policy.hold_hours` from the issue time on. From each to the next, every line and machine type is held at the
     most that it needs in the hours `[allocation, next allocation + lead)`, with the lead of its service's boot: hot, and hot and warm together.
@@ -49,44 +49,66 @@ def held_usd_by_day(settings: Settings, plan: pd.DataFrame, issue_time: pd.Times
     leads = {name: boot_lead_hours(service.capacity) for name, service in settings.services.items()}
     lead, hold = first["service"].map(leads).to_numpy(int)[:, None], settings.policy.hold_hours
     hot, both = _held(hot, lead, hold), _held(both, lead, hold)
-    usd = hot * first[["hot_usd"]].to_numpy(float) + (both - hot) * first[["warm_usd"]].to_numpy(float)
-    found: Array = np.add.reduceat(usd.sum(axis=0), np.arange(0, usd.shape[1], _HOURS_PER_DAY))
+    usd: Array = hot * first[["hot_usd"]].to_numpy(float) + (both - hot) * first[["warm_usd"]].to_numpy(float)
+    found: Array = usd.sum(axis=0)
     return found
 
 
-def dearest_held_day_usd(settings: Settings, plan: pd.DataFrame, issue_time: pd.Timestamp) -> float:
-    """USD of the day that costs most (see `held_usd_by_day`); 0 for an empty plan."""
-    return float(held_usd_by_day(settings, plan, issue_time).max(initial=0.0))
-
-
 def within_held_budget(
-    settings: Settings, plan_within: Callable[[float], pd.DataFrame], *, usd_per_day: float, issue_time: pd.Timestamp
+    settings: Settings,
+    plan_within: Callable[[Array], pd.DataFrame],
+    budgets: DayBudgets,
+    *,
+    usd: Array,
+    issue_time: pd.Timestamp,
 ) -> pd.DataFrame:
-    """The plan that `plan_within` makes with a budget for its hours, and whose dearest day costs at most `usd_per_day` as it will be held.
+    """The plan that `plan_within` makes with a budget for its hours in each day, and that costs in no day more than `usd` as it will be held.
 
-    The hours get the whole budget wherever holding adds nothing that matters; else a smaller one is looked for, between those that are held
-    for too much and those that no plan meets.
+    The hours get the whole budget wherever holding adds nothing that matters. In days that are held for too much it is lowered: in proportion,
+    then along the line through the last two (secant), between what is too much and what no plan meets. Today may stay above when nothing helps.
+
+    Args:
+        plan_within: takes USD of each day, and may hold more than the first of them, of today, where that is the least.
+        usd: (days,) at most `budgets.usd`.
 
     Raises:
         BadInputError: as `plan_within` with the whole budget, or when no smaller one is found that does.
     """
-    plan, too_little, too_much = plan_within(usd_per_day), 0.0, usd_per_day
-    held = dearest_held_day_usd(settings, plan, issue_time)
+    plan, tried = plan_within(usd), usd
+    held = budgets.by_day(held_usd_by_hour(settings, plan, issue_time))
+    low, before = np.zeros(usd.size), (np.zeros(usd.size), np.zeros(usd.size))
+    later = np.arange(usd.size) > 0
     for _ in range(_ROUNDS):
-        if held <= usd_per_day + _CENT:
+        over = held > usd + _CENT
+        if not over.any():
             return plan
-        tried = too_much * usd_per_day / held * _SLACK
-        tried = tried if tried > too_little else (too_little + too_much) / 2
+        lowered = np.where(over, _lowered(tried, held, before, usd * _SLACK, low), tried)
         try:
-            plan = plan_within(tried)
+            found = plan_within(lowered)
         except BadInputError:
-            too_little = tried
+            low = np.where(over & later, lowered, low)
         else:
-            too_much, held = tried, dearest_held_day_usd(settings, plan, issue_time)
+            plan, before, tried = found, (tried, held), lowered
+            held = budgets.by_day(held_usd_by_hour(settings, plan, issue_time))
+    if not (held > usd + _CENT)[later].any():
+        return plan
+    worst = int(np.argmax(np.where(later, held - usd, -np.inf)))
     raise BadInputError(
         f"no plan was found that can be held for policy.hold_hours {settings.policy.hold_hours} within policy.budget_usd_per_day: the nearest "
-        f"costs {held:,.0f} of {usd_per_day:,.0f} USD a day; allocate more often and lower hold_hours, or raise the budget"
+        f"costs {held[worst]:,.0f} of {usd[worst]:,.0f} USD a day; allocate more often and lower hold_hours, or raise the budget"
     )
+
+
+def _lowered(tried: Array, held: Array, before: tuple[Array, Array], target: Array, low: Array) -> Array:
+    """The budgets at which the line through the last two plans holds for `target`, or in proportion where it does not fall; at most half way to `low`."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        line = tried - (held - target) * (tried - before[0]) / (held - before[1])
+        share = tried * target / held
+    usable = np.isfinite(line) & (line < tried)
+    found = np.where(usable, line, share)
+    # Whole machines make steps of it: where the last step changed nothing, the next is twice as large.
+    found = np.minimum(found, np.where(held < before[1], np.inf, tried - 2 * np.maximum(before[0] - tried, 0.0)))
+    return np.maximum(found, (low + tried) / 2)
 
 
 def _held(amount: Array, lead: npt.NDArray[Any], hold: int) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -13,13 +14,15 @@ from headroom.settings import Settings
 from headroom.vocabulary import UNITS
 from infra.capacity_need import INSTANCES, demand_at
 from infra.corrections import Correction
-from infra.held_cost import held_usd_by_day
+from infra.day_budget import SpentToday, day_budgets
+from infra.held_cost import held_usd_by_hour
 from infra.machine_types import COMPUTE, carried
 from infra.targets import MachineTarget, Target
 
 __all__ = ["decide_corrections"]
 
 _NOISE: Final = 1e-9
+_HOUR: Final = pd.Timedelta("1h")
 _KEY: Final = ["region", "service", "machine_type"]
 _LINE: Final = ["region", "service"]
 
@@ -32,6 +35,7 @@ def decide_corrections(
     *,
     issue_time: pd.Timestamp,
     earlier: Sequence[Correction] = (),
+    spent: SpentToday | None = None,
 ) -> list[Correction]:
     """What shall run of every service's machines until the end of the minutes that `forecast` tells of. Pure.
 
@@ -45,8 +49,8 @@ def decide_corrections(
     counts first, then each type's standby in the order of the targets. Where the plan's policy does not scale in at once, `needed` is at least what
     ran before: within `stabilisation_hours` for `reactive`, `least_run_hours` for `optimal`.
 
-    The day's budget holds: `24 x sum of resumed x (hot - warm price)` is at most what the plans, as they are held (`infra.held_cost`), leave of `policy.budget_usd_per_day` on the day (24
-    hours from the plan's issue time) of `issue_time`; where it is not, the most critical services come first.
+    The day's budget holds: until midnight UTC the sum of resumed x (hot - warm price) is at most what the day's full hours so far, and the plans as
+    they are held from this hour on (`infra.held_cost`), leave of `policy.budget_usd_per_day`; where it is not, the most critical services come first.
 
     Args:
         plans: rows of the `plans` table, of the plan in force in each region.
@@ -54,6 +58,7 @@ def decide_corrections(
         forecast: `region, service, resource, ds, measured` and quantiles, for the steps from `issue_time` on that count; `measured` is the newest
             measurement of the series.
         earlier: corrections of the last hours.
+        spent: what is known of the full hours of the day so far; None: nothing, so that they count as their part of the budget.
 
     Returns:
         One row per service, region and machine type whose compute resources are all forecast.
@@ -68,7 +73,7 @@ def decide_corrections(
     lines["kept"] = _kept(settings, lines, earlier, issue_time)
     wanted = (lines[["needed", "kept"]].max(axis=1) - lines["hot"]).clip(lower=0)
     lines["asked"] = np.minimum(wanted, lines["warm"])
-    lines["resumed"] = _within_budget(settings, plans, lines, issue_time)
+    lines["resumed"] = _within_budget(settings, plans, lines, issue_time, spent)
     return _rows(settings, lines, issue_time)
 
 
@@ -144,25 +149,30 @@ def _kept(settings: Settings, lines: pd.DataFrame, earlier: Sequence[Correction]
     )
 
 
-def _within_budget(settings: Settings, plans: pd.DataFrame, lines: pd.DataFrame, issue_time: pd.Timestamp) -> pd.Series[int]:
-    """How many of `asked` may run, were it for the whole day."""
-    room = max(settings.policy.budget_usd_per_day - _held_today_usd(settings, plans, issue_time), 0.0)
-    dearer = ((lines["hot_usd"] - lines["warm_usd"]) * 24.0).clip(lower=_NOISE)
+def _within_budget(
+    settings: Settings, plans: pd.DataFrame, lines: pd.DataFrame, issue_time: pd.Timestamp, spent: SpentToday | None
+) -> pd.Series[int]:
+    """How many of `asked` may run, were it until midnight."""
+    now, midnight = issue_time.floor("h"), issue_time.normalize() + pd.Timedelta("24h")
+    hours = (midnight - now) // _HOUR
+    left = day_budgets(settings, issue_time=now, hours=hours, spent=spent and replace(spent, beside_usd_per_hour=0.0)).usd[0]
+    room = max(float(left) - _held_until_usd(settings, plans, now, hours), 0.0)
+    dearer = ((lines["hot_usd"] - lines["warm_usd"]) * ((midnight - issue_time) / _HOUR)).clip(lower=_NOISE)
     order = lines.sort_values(["rank", *_KEY], kind="stable").index
-    spent = (lines["asked"] * dearer).loc[order].cumsum()
-    before = spent - (lines["asked"] * dearer).loc[order]
+    total = (lines["asked"] * dearer).loc[order].cumsum()
+    before = total - (lines["asked"] * dearer).loc[order]
     fits = np.floor((room - before) / dearer.loc[order] + _NOISE).clip(lower=0).reindex(lines.index)
     resumed: pd.Series[int] = np.minimum(lines["asked"], fits).astype(int)
     return resumed
 
 
-def _held_today_usd(settings: Settings, plans: pd.DataFrame, issue_time: pd.Timestamp) -> float:
-    """What the plans hold on the day of `issue_time`, each counting its days from its own issue time."""
+def _held_until_usd(settings: Settings, plans: pd.DataFrame, now: pd.Timestamp, hours: int) -> float:
+    """What the plans hold in so many hours from `now`."""
     usd = 0.0
     for _, plan in plans.groupby("issue_time"):
-        issued = plan["issue_time"].iloc[0]
-        day = (issue_time - issued).days
-        usd += float(held_usd_by_day(settings, plan, issued)[day : day + 1].sum())
+        since = pd.Timestamp(plan["issue_time"].iloc[0])
+        over = (now - since) // _HOUR
+        usd += float(held_usd_by_hour(settings, plan, since)[over : over + hours].sum())
     return usd
 
 

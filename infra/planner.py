@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from headroom.schemas import TABLES
@@ -13,8 +15,9 @@ from headroom.settings import Settings
 from headroom.vocabulary import QUANTILES
 from infra.budget import fit_budget
 from infra.capacity_need import INSTANCES, LINE, capacity_need
+from infra.day_budget import DayBudgets, SpentToday, day_budgets
 from infra.forecast_check import chosen_regions, usable_forecast
-from infra.held_cost import dearest_held_day_usd, within_held_budget
+from infra.held_cost import held_usd_by_hour, within_held_budget
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
 from infra.measured_need import with_measured
 from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from infra.boosts import Boost
 
 __all__ = ["plan_capacity"]
+
+Array: TypeAlias = npt.NDArray[np.float64]
 
 
 def plan_capacity(
@@ -35,6 +40,7 @@ def plan_capacity(
     regions: Sequence[str] | None = None,
     boosts: Sequence[Boost] = (),
     measured: pd.DataFrame | None = None,
+    spent: SpentToday | None = None,
 ) -> pd.DataFrame:
     """The plan for the forecast hours from `issue_time` on, in the `plans` schema. Pure: the same inputs give the same plan.
 
@@ -51,8 +57,9 @@ def plan_capacity(
     4. Bandwidth of a region without an interconnect cannot be reserved: it stays cold.
     5. `cost_usd` of the hour is `hot x on-demand + warm x suspended` list price (see `infra.prices`); cold costs
        nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot, on the type that serves it cheapest.
-    6. A day (24 hours from the issue time) above `policy.budget_usd_per_day` is brought under it by `fit_budget`; what is held between
-       allocations counts, which may be more than the sum of the hours (`infra.held_cost`).
+    6. A UTC day above `policy.budget_usd_per_day` is brought under it by `fit_budget`; what is held between allocations counts, which may be
+       more than the sum of the hours (`infra.held_cost`). Today has what is left of its budget (`infra.day_budget`); where that is less than
+       `minimum_instances` and storage cost until midnight, they are held all the same, and `why` says by how much that is above.
 
     Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the budget; they may use several
     machine types at once, and then have a row per hour and type.
@@ -67,6 +74,7 @@ def plan_capacity(
         policy: name; default the settings'.
         regions: default all.
         boosts: those that count at the issue time (`infra.boosts.boosts_of`).
+        spent: what is known of today's spending; None: nothing, so that the hours before the issue time count as their part of the budget.
         measured: `unique_id, ds, y` of the hours from `measured_since` on, as known at the issue time, for `reactive`.
 
     Raises:
@@ -77,15 +85,38 @@ def plan_capacity(
     names = {name: check_policy(policy or service.policy or settings.policy.name) for name, service in settings.services.items()}
     of_row = rows["service"].map(names)
     by_hour = [_by_hour(settings, rows[of_row == name], name, issue_time, boosts, measured) for name in sorted(set(of_row) - {OPTIMAL})]
-    budget, plan = settings.policy.budget_usd_per_day, pd.DataFrame()
-    if by_hour:
-        fit = partial(fit_budget, settings, pd.concat(by_hour, ignore_index=True), issue_time=issue_time)
-        plan = within_held_budget(settings, lambda usd: fit(usd_per_day=usd), usd_per_day=budget, issue_time=issue_time)
     together = rows[of_row == OPTIMAL]
-    if not together.empty:
-        left = max(budget - dearest_held_day_usd(settings, plan, issue_time), 0.0)
-        plan = pd.concat([plan, _together(settings, together, left, issue_time, boosts)])
+    need = (
+        capacity_need(settings, together, quantile=pd.Series(settings.policy.quantile, index=together.index)) if len(together) else together
+    )
+    hours = int((rows["ds"].max() - issue_time) // pd.Timedelta("1h")) + 1
+    budgets = day_budgets(settings, issue_time=issue_time, hours=hours, spent=spent)
+    least = _held_by_day(settings, pd.concat([_least(part) for part in (*by_hour, need)]), budgets, issue_time)
+    # Today what must be held is, whatever is left; where a whole day's budget does not do, the settings contradict each other.
+    usd, plan = np.append(max(budgets.usd[0], least[0]), budgets.usd[1:]), pd.DataFrame()
+    if by_hour:
+        rank = {name: -service.rank for name, service in settings.services.items()}
+        fit = partial(fit_budget, pd.concat(by_hour, ignore_index=True), budgets, rank=rank, issue_time=issue_time)
+        room = np.maximum(usd - _held_by_day(settings, _least(need), budgets, issue_time), 0.0)
+        plan = within_held_budget(settings, lambda tried: fit(usd=tried), budgets, usd=room, issue_time=issue_time)
+        usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
+    if len(together):
+        plan = pd.concat([plan, _together(settings, together, need, usd, budgets, issue_time, boosts)])
+    above = budgets.above(float(_held_by_day(settings, plan, budgets, issue_time)[0]))
+    plan["why"] += np.where(plan["ds"] < issue_time.normalize() + pd.Timedelta("24h"), above, "")
     return _as_table(plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time)
+
+
+def _held_by_day(settings: Settings, plan: pd.DataFrame, budgets: DayBudgets, issue_time: pd.Timestamp) -> Array:
+    return budgets.by_day(held_usd_by_hour(settings, plan, issue_time))
+
+
+def _least(need: pd.DataFrame) -> pd.DataFrame:
+    """What must be held whatever happens: `minimum_instances` and storage; a plan of `held_usd_by_hour`."""
+    if need.empty:
+        return need
+    stored = need["hot"] if "hot" in need else need["needed"]
+    return need.assign(hot=stored.where(need["resource"] == "storage", need["minimum"]), warm=0.0)
 
 
 def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timestamp) -> pd.DataFrame:
@@ -122,23 +153,28 @@ def _by_hour(
 
 
 def _together(
-    settings: Settings, rows: pd.DataFrame, budget_usd_per_day: float, issue_time: pd.Timestamp, boosts: Sequence[Boost]
+    settings: Settings,
+    rows: pd.DataFrame,
+    need: pd.DataFrame,
+    usd: Array,
+    budgets: DayBudgets,
+    issue_time: pd.Timestamp,
+    boosts: Sequence[Boost],
 ) -> pd.DataFrame:
-    """Priced lines of the services that are planned by the program, within a budget that also pays for their storage."""
+    """Priced lines of the services that are planned by the program, within `usd` (days,) that also pay for their storage."""
     from infra.policies.optimal import optimal_pools  # and with it sparse matrices, which no other policy needs
 
-    need = capacity_need(settings, rows, quantile=pd.Series(settings.policy.quantile, index=rows.index))
-    storage = need[need["resource"] == "storage"]
-    stored_usd = dearest_held_day_usd(settings, storage.assign(hot=storage["needed"], warm=0.0), issue_time)
+    stored = _held_by_day(settings, _least(need[need["resource"] == "storage"]), budgets, issue_time)
     boosted = _boosted(need, boosts)
 
-    def within(usd_per_day: float) -> pd.DataFrame:
-        plan = optimal_pools(settings, rows, need, budget_usd_per_day=max(usd_per_day - stored_usd, 0.0), boosted=boosted != "")
+    def within(tried: Array) -> pd.DataFrame:
+        budget = np.maximum(tried - stored, 0.0)
+        plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=budgets.weights, boosted=boosted != "")
         words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
         plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
         return with_unit_prices(settings, _unreservable_is_cold(settings, plan))
 
-    return within_held_budget(settings, within, usd_per_day=budget_usd_per_day, issue_time=issue_time)
+    return within_held_budget(settings, within, budgets, usd=usd, issue_time=issue_time)
 
 
 def _boosted(rows: pd.DataFrame, boosts: Sequence[Boost]) -> pd.Series[str]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
+from headroom.errors import BadInputError
 from headroom.settings import Settings
 from infra.capacity_need import LINE, STEPS
 from infra.policies.leasing import Loans
 from infra.policies.machine_options import Options, options_of
-from infra.policies.plan_lines import BANDWIDTH, lines_of, places_of
+from infra.policies.plan_lines import BANDWIDTH, Array, lines_of, places_of
 from infra.policies.plan_problem import problem_of
 from infra.policies.reasons import reasons
 from infra.policies.tiered import confidence_tier
 from infra.policies.type_rows import parts_of_need, rows_by_type
-from infra.program import Problem, share_fairly, solve
+from infra.program import Problem, Solution, least_first_day_usd, share_fairly, solve
 
 __all__ = ["optimal_pools"]
 
@@ -28,10 +30,12 @@ _SMALL: Final = 1000
 _GAP: Final = 2e-3
 # Machines of an option below which the program does not use it.
 _UNUSED: Final = 1e-6
+# What float noise may take of the least that today costs.
+_CENT: Final = 0.01
 
 
 def optimal_pools(
-    settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *, budget_usd_per_day: float, boosted: pd.Series[bool]
+    settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *, budget_usd: Array, budget_weights: Array, boosted: pd.Series[bool]
 ) -> pd.DataFrame:
     """`need` with `hot, warm, cold, leased, leased_usd, tier, why, first_type`: the cheapest plan by expectation within quotas and budget.
 
@@ -45,11 +49,13 @@ def optimal_pools(
     Args:
         rows: what `usable_forecast` let through, for the services that are planned.
         need: their `capacity_need`; says what counts as needed.
-        budget_usd_per_day: for the machines and the bandwidth of these rows; storage is not in it.
+        budget_usd: (days,) for the machines and the bandwidth of these rows; storage is not in it. Where no plan keeps that of the first day,
+            today, it is held at the least.
+        budget_weights: (days, hours) how much an hour counts in each day.
         boosted: rows of `need` whose value counts `policy.boost_factor` times.
 
     Raises:
-        BadInputError: when no plan keeps quotas, floors and budget; names those in conflict.
+        BadInputError: when no plan keeps quotas, floors and the budgets of the days after today; names those in conflict.
     """
     hours = int(need.groupby(LINE)["ds"].size().iloc[0])
     ordered = need.sort_values([*LINE, "ds"], kind="stable")
@@ -66,10 +72,10 @@ def optimal_pools(
         at = places_of(ordered, lines)
         hourly = np.where(boosted.loc[ordered.index], settings.policy.boost_factor, 1.0)[at >= 0].reshape(len(lines.keys), hours)
         times = np.maximum.reduceat(hourly, lines.first_hour, axis=1)
-        made_of = partial(problem_of, settings, lines, ordered, budget_usd_per_day=budget_usd_per_day, times=times)
+        made_of = partial(problem_of, settings, lines, ordered, budget_usd=budget_usd, budget_weights=budget_weights, times=times)
         options = _worth_using(settings, options_of(settings, lines, ordered), made_of)
         problem, loans = made_of(options)
-        solution = solve(_fair(settings, problem), small=_SMALL, gap=_GAP)
+        solution = _solved(_fair(settings, problem), whole=True)
         step = np.where(options.machines, 1.0, STEPS[BANDWIDTH])[:, None]
         hot, warm = (np.round(machines * step, 6)[:, lines.block_of_hour] for machines in (loans.placed(solution), solution.warm))
         needed, minimum = (ordered.loc[at >= 0, name].to_numpy(float).reshape(len(lines.keys), hours) for name in ("needed", "minimum"))
@@ -88,10 +94,22 @@ def _worth_using(settings: Settings, options: Options, made_of: Callable[[Option
     if not options.several.any():
         return options
     problem, loans = made_of(options)
-    solution = solve(_fair(settings, problem), whole=False)
+    solution = _solved(_fair(settings, problem), whole=False)
     machines = loans.placed(solution) + solution.warm
     np.add.at(machines, loans.borrower, solution.leased)
     return options.only(np.asarray((machines > _UNUSED).any(axis=1)))
+
+
+def _solved(problem: Problem, *, whole: bool) -> Solution:
+    """The solution; where only today's budget is too small for what must be held, with the least that will do."""
+    try:
+        return solve(problem, whole=whole, small=_SMALL, gap=_GAP)
+    except BadInputError:
+        least = least_first_day_usd(problem)
+        if least <= problem.budget_usd[0]:
+            raise
+        raised = replace(problem, budget_per_day=np.append(least + _CENT, problem.budget_per_day[1:]))
+        return solve(raised, whole=whole, small=_SMALL, gap=_GAP)
 
 
 def _fair(settings: Settings, problem: Problem) -> Problem:

@@ -26,12 +26,13 @@ _BANDS: Final = 8
 
 
 def problem_of(
-    settings: Settings, lines: Lines, need: pd.DataFrame, options: Options, *, budget_usd_per_day: float, times: Array
+    settings: Settings, lines: Lines, need: pd.DataFrame, options: Options, *, budget_usd: Array, budget_weights: Array, times: Array
 ) -> tuple[Problem, Loans]:
     """The problem, and who may borrow from whom.
 
     Args:
         need: gives what the first hour needs.
+        budget_usd, budget_weights: see `optimal_pools`.
         times: (places, hour blocks) by which the value of service is multiplied.
     """
     services = [settings.services[service] for _, service, _ in lines.keys]
@@ -74,7 +75,8 @@ def problem_of(
         option_family=np.array([families.index(name) for name in counted]),
         option_quota=options.vcpus,
         family_limit=np.array([[np.inf, *(quota_of(settings, region, name) for name in families[1:])] for region in regions]),
-        budget_per_day=budget_usd_per_day,
+        budget_per_day=budget_usd,
+        budget_days=np.add.reduceat(budget_weights[:, : lines.hours], lines.first_hour, axis=1),
         hold_hours=np.where(options.machines, settings.policy.least_run_hours, 0.0),
         flap_limit=np.where(machines, settings.policy.flaps_per_day or np.inf, np.inf),
         leases=loans.leases(settings, regions),

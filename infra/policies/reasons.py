@@ -64,7 +64,7 @@ def _limits(problem: Problem, solution: Solution) -> npt.NDArray[np.object_]:
             blocks = list(price.blocks)
         elif price.kind == "budget":  # its blocks are days
             concerned = list(range(lines))
-            blocks = np.flatnonzero((problem.day_hours[list(price.blocks)] > 0).any(axis=0)).tolist()
+            blocks = np.flatnonzero((problem.budget_hours[list(price.blocks)] > 0).any(axis=0)).tolist()
         else:
             continue
         text[np.ix_(concerned, blocks)] += f"; {price}"

@@ -1,6 +1,7 @@
 """The linear program of a plan: pure arrays in, machines, costs and shadow prices out."""
 
 from infra.program.bands import bands_from_quantiles
+from infra.program.conflict import least_first_day_usd
 from infra.program.fairness import FairnessRule, share_fairly
 from infra.program.problem import Leases, Problem
 from infra.program.reasons import Reasons, binding_limits, reasons_of
@@ -16,6 +17,7 @@ __all__ = [
     "Solution",
     "bands_from_quantiles",
     "binding_limits",
+    "least_first_day_usd",
     "reasons_of",
     "share_fairly",
     "solve",

@@ -7,19 +7,21 @@ give are named beside them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from scipy import sparse
 
 from headroom.errors import BadInputError
+from infra.program.coverage import coverage_of
 from infra.program.highs import InfeasibleProgramError, Solver
 from infra.program.integer_plan import machine_columns
-from infra.program.layout import Layout
-from infra.program.matrix import Program
+from infra.program.layout import Layout, layout_of, pattern_of
+from infra.program.matrix import Program, build_program
 from infra.program.problem import FloatArray, IntArray, Problem
 
-__all__ = ["conflict_error"]
+__all__ = ["conflict_error", "least_first_day_usd"]
 
 _TOLERANCE: Final = 1e-6
 _NAMED: Final = 3
@@ -49,6 +51,23 @@ def conflict_error(problem: Problem, layout: Layout, program: Program, *, whole:
     named = "; ".join(limits[:_NAMED]) + (f"; and {len(limits) - _NAMED} more" if len(limits) > _NAMED else "")
     what = "no plan of whole machines" if whole else "no plan"
     return BadInputError(f"{what} meets the {_demands(problem)}: {named}. Raise the limits or lower the floors and guarantees")
+
+
+def least_first_day_usd(problem: Problem) -> float:
+    """USD that the first day of the budget costs at least, in whole machines, when its own budget does not count; inf where the other limits conflict."""
+    free = replace(problem, budget_per_day=np.append(np.inf, problem.budget_per_day[1:]))
+    coverage = coverage_of(free)
+    layout = layout_of(pattern_of(free, coverage))
+    program = build_program(free, coverage, layout)
+    cost, hours = np.zeros(layout.columns), problem.budget_hours[0]
+    pools = [(layout.hot, problem.hot_price), (layout.warm, np.where(np.isfinite(problem.warm_price), problem.warm_price, 0.0))]
+    for columns, price in [*pools, (layout.leased, problem.leases.price)] if problem.leases is not None else pools:
+        cost[columns[columns >= 0]] = (price * hours)[columns >= 0]
+    try:
+        values = Solver(replace(program, cost=cost, offset=0.0)).solve_whole(machine_columns(layout))
+    except InfeasibleProgramError:
+        return np.inf
+    return float(cost @ values)
 
 
 def _elastic(program: Program, rows: IntArray) -> Program:
@@ -81,8 +100,7 @@ def _limits(problem: Problem, layout: Layout, excess: FloatArray) -> list[str]:
     for d, place in enumerate(problem.places):
         for f, family in enumerate(problem.families):
             found += _worst(layout.share[d, f], problem.share_limit[d, f], excess, f"share_limit of {family} for {place}", "units", "block")
-    budget = problem.budget_per_day * problem.day_hours.sum(axis=1) / 24
-    found += _worst(layout.budget, budget, excess, "budget_per_day", "USD", "day")
+    found += _worst(layout.budget, problem.budget_usd, excess, "budget_per_day", "USD", "day")
     for d, place in enumerate(problem.places):
         limit = np.full(layout.flap.shape[1], problem.flap_limit[d])
         found += _worst(layout.flap[d], limit, excess, f"flap_limit of {place}", "starts and stops", "day")

@@ -67,7 +67,7 @@ def share_fairly(problem: Problem, *, rule: FairnessRule = "dominant", weight: F
 def _requests(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """(D, F, T) units and (D, T) USD per hour that each place would take if it were alone."""
     endless = np.asarray(np.inf)
-    alone = replace(problem, family_limit=endless, share_limit=endless, budget_per_day=np.inf, leases=None)
+    alone = replace(problem, family_limit=endless, share_limit=endless, budget_per_day=endless, leases=None)
     plan = solve(alone, whole=False)
     warm_price = np.where(np.isfinite(problem.warm_price), problem.warm_price, 0.0)
     units = np.zeros((len(problem.places), len(problem.families), problem.shape[1]))
@@ -124,11 +124,11 @@ def _parts(requests: FloatArray, room: FloatArray) -> FloatArray:
 
 def _money_part(problem: Problem, usd: FloatArray, floor_usd: FloatArray) -> FloatArray:
     """(1, D, T) requests as parts of the budget; each block has the part of its day's budget that it asks of the day."""
-    if not np.isfinite(problem.budget_per_day):
+    if not np.isfinite(problem.budget_per_day).any():
         return np.zeros((0, *usd.shape))
-    hours = problem.day_hours
+    hours = problem.budget_hours
     asked = usd.sum(axis=0)
-    left = problem.budget_per_day * hours.sum(axis=1) / 24 - hours @ floor_usd.sum(axis=0)
+    left = problem.budget_usd - hours @ floor_usd.sum(axis=0)
     share = np.clip(left, 0, None) / np.maximum(hours @ asked, _NOISE)  # of a day's requests
     day = np.argmax(hours, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):

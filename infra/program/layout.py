@@ -22,7 +22,7 @@ class Pattern:
     """Which parts of the program a problem needs; two problems of one pattern have programs of one shape.
 
     Attributes:
-        sizes: D, T, K, R, M, L, F and days.
+        sizes: D, T, K, R, M, L, F, days of flaps, days of the budget.
         rows: (D, R) resources that some band of the place needs, without those that are covered wherever another one is.
         warm, cold, start: (M,) options with standby; options whose cold machines are limited; options whose starts are counted.
         hold: (M,) hours of minimum hold. early_blocks: (M,) blocks that an option waits for machines asked for now.
@@ -119,10 +119,10 @@ def pattern_of(problem: Problem, coverage: Coverage, *, margin: float = 1.0) -> 
     cold_place[place[limited & buys]] = True
     warm_place, cold_place = warm_place & worth[1], cold_place & worth[2]
     flap = np.isfinite(problem.flap_limit)
-    days = problem.day_hours.shape[0]
+    days = len(problem.day_hours), len(problem.budget_hours)
     lent = 0 if leases is None else leases.option.size
     return Pattern(
-        sizes=(places, blocks, bands, resources, options, lent, len(problem.families), days),
+        sizes=(places, blocks, bands, resources, options, lent, len(problem.families), *days),
         rows=rows,
         warm_places=warm_place,
         cold_places=cold_place,
@@ -137,13 +137,13 @@ def pattern_of(problem: Problem, coverage: Coverage, *, margin: float = 1.0) -> 
         lending=np.zeros((len(problem.regions), blocks), dtype=bool) if leases is None else _in_use(leases.lender, leases.lending_limit),
         link=np.zeros((0, blocks), dtype=bool) if leases is None else _in_use(leases.link, leases.link_capacity),
         flap=flap,
-        budget=bool(np.isfinite(problem.budget_per_day)),
+        budget=bool(np.isfinite(problem.budget_per_day).any()),
     )
 
 
 def layout_of(pattern: Pattern) -> Layout:
     """Numbers for the columns and rows of a pattern."""
-    places, blocks, bands, resources, options, lent, _, days = pattern.sizes
+    places, blocks, bands, resources, options, lent, _, days, budgets = pattern.sizes
     tiers = np.stack([np.ones(places, dtype=bool), pattern.warm_places, pattern.cold_places])
     columns, rows = _Counter(), _Counter()
 
@@ -169,7 +169,7 @@ def layout_of(pattern: Pattern) -> Layout:
         lending=rows.number(pattern.lending),
         link=rows.number(pattern.link),
         flap=rows.number(np.broadcast_to(pattern.flap[:, None], (places, days))),
-        budget=rows.number(np.full(days, pattern.budget)),
+        budget=rows.number(np.full(budgets, pattern.budget)),
         order=rows.number(np.broadcast_to((tiers & pattern.ordered)[:, :, None, None], (3, places, blocks, bands - 1))),
         rows=rows.next,
     )

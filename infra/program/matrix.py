@@ -145,7 +145,7 @@ def _money_rows(entries: _Entries, problem: Problem, layout: Layout) -> None:
     """What is held costs at most the budget, per day."""
     if not layout.pattern.budget:
         return
-    for day, hours in enumerate(problem.day_hours):
+    for day, hours in enumerate(problem.budget_hours):
         row = layout.budget[day]
         entries.add(row, layout.hot, problem.hot_price * hours)
         entries.add(row, layout.warm, _finite(problem.warm_price) * hours)
@@ -198,7 +198,7 @@ def _row_limits(problem: Problem, layout: Layout) -> FloatArray:
     _put(limits, layout.early, early)
     _put(limits, layout.limit, problem.family_limit)
     _put(limits, layout.share, problem.share_limit)
-    _put(limits, layout.budget, problem.budget_per_day * problem.day_hours.sum(axis=1) / 24)
+    _put(limits, layout.budget, problem.budget_usd)
     if problem.leases is not None:
         _put(limits, layout.lending, problem.leases.lending_limit)
         _put(limits, layout.link, problem.leases.link_capacity)

@@ -91,7 +91,9 @@ class Problem:
         family_limit: (G, F, T) units of a family that a region has: the smaller of stock and quota. Hot, warm, cold and lent machines all
             take from it. inf is no limit.
         share_limit: (D, F, T) units of a family that a place may take in its own region, as `share_fairly` sets it. inf is no limit.
-        budget_per_day: USD that hot, warm and leased machines may cost in a day of 24 hours (a part of a day has its part). Hard.
+        budget_per_day: (B,) USD that hot, warm and leased machines may cost in each of B days; inf is no limit. Hard.
+        budget_days: (B, T) hours of each block that count in each of these days; None: days of 24 hours from the start of block 0, of which the
+            last, where only a part of it is there, has its part of the budget.
         guaranteed: (D, T, K) share of each band that hot (own or leased) capacity must cover, bands in their order; met
             from the latest `ready_from` of the place.
         hold_hours: (M,) hours for which a machine that was started keeps running.
@@ -127,7 +129,8 @@ class Problem:
     option_family: IntArray = field(default_factory=_index(0))
     option_quota: FloatArray = field(default_factory=_number(1.0))
     family_limit: FloatArray = field(default_factory=_number(np.inf))
-    budget_per_day: float = np.inf
+    budget_per_day: FloatArray = field(default_factory=_number(np.inf))
+    budget_days: FloatArray | None = None
     share_limit: FloatArray = field(default_factory=_number(np.inf))
     guaranteed: FloatArray = field(default_factory=_number(0.0))
     hold_hours: FloatArray = field(default_factory=_number(0.0))
@@ -167,10 +170,22 @@ class Problem:
     def day_hours(self) -> FloatArray:
         """(days, T) hours of each block that lie in each day of 24 hours from the start of block 0."""
         start = self.block_starts
-        days = int(np.ceil(start[-1] / 24 + self.block_hours[-1] / 24 - 1e-9))
-        left = 24.0 * np.arange(days)[:, None]
+        left = 24.0 * np.arange(self._days())[:, None]
         overlap = np.minimum(start + self.block_hours, left + 24) - np.maximum(start, left)
         result: FloatArray = np.clip(overlap, 0, None)
+        return result
+
+    @property
+    def budget_hours(self) -> FloatArray:
+        """(B, T) hours of each block that count in each day of the budget."""
+        return self.day_hours if self.budget_days is None else self.budget_days
+
+    @property
+    def budget_usd(self) -> FloatArray:
+        """(B,) what the hours that count in each day of the budget may cost."""
+        if self.budget_days is not None:
+            return self.budget_per_day
+        result: FloatArray = self.budget_per_day * self.day_hours.sum(axis=1) / 24
         return result
 
     def _rules(self) -> list[FieldRule]:
@@ -182,7 +197,10 @@ class Problem:
         m = (len(self.option_name), "options", [f"{name} of option {i}" for i, name in enumerate(self.option_name)])
         g = (len(self.regions), "regions", self.regions)
         f = (len(self.families), "families", self.families)
+        b = (self._days() if self.budget_days is None else len(self.budget_days), "days", None)
+        own_days = [] if self.budget_days is None else [FieldRule("budget_days", (b, t))]
         return [
+            *own_days,
             FieldRule("block_hours", (t,), least=1e-6),
             index_rule("region", d, below=len(self.regions)),
             FieldRule("width", (d, t, k, r)),
@@ -206,12 +224,17 @@ class Problem:
             index_rule("option_family", m, below=len(self.families)),
             FieldRule("option_quota", (m,)),
             FieldRule("family_limit", (g, f, t), infinite=True),
-            FieldRule("budget_per_day", (), infinite=True),
+            FieldRule("budget_per_day", (b,), infinite=True),
             FieldRule("share_limit", (d, f, t), infinite=True),
             FieldRule("guaranteed", (d, t, k), most=1.0),
             FieldRule("hold_hours", (m,)),
             FieldRule("flap_limit", (d,), infinite=True),
         ]
+
+    def _days(self) -> int:
+        """Days of 24 hours from the start of block 0 that some block reaches into; 1 while the blocks are not checked."""
+        hours = float(np.nansum(np.clip(self.block_hours, 0, 24e3)))
+        return max(int(np.ceil(hours / 24 - 1e-9)), 1)
 
     def _lease_rules(self, leases: Leases) -> list[FieldRule]:
         number = np.size(leases.option)

@@ -10,7 +10,6 @@ import numpy as np
 
 from infra.program.coverage import Coverage
 from infra.program.layout import Layout
-from infra.program.matrix import day_of_block
 from infra.program.plan import Plan, summed
 from infra.program.problem import FloatArray, IntArray, Problem
 from infra.program.steps import Steps, step_costs
@@ -54,7 +53,6 @@ def within_limits(problem: Problem, coverage: Coverage, layout: Layout, plan: Pl
 
     Where nothing is left to take, down to `least` (M, T) hot machines, the excess stays: the caller checks.
     """
-    budget = problem.budget_per_day * problem.day_hours.sum(axis=1) / 24
     limits: tuple[tuple[Callable[[Plan], FloatArray], Callable[[Plan, Steps], _Items]], ...] = (
         (
             lambda now: share_use(problem, now) - problem.share_limit,
@@ -64,7 +62,7 @@ def within_limits(problem: Problem, coverage: Coverage, layout: Layout, plan: Pl
             lambda now: limit_use(problem, now) - problem.family_limit,
             lambda now, less: _limit_items(problem, now, less, least, by_place=False),
         ),
-        (lambda now: day_usd(problem, now) - budget, lambda now, less: _budget_items(problem, now, less, least)),
+        (lambda now: day_usd(problem, now) - problem.budget_usd, lambda now, less: _budget_items(problem, now, less, least)),
     )
     for excess_of, items_of in limits:
         for _ in range(_ROUNDS):
@@ -99,12 +97,12 @@ def share_use(problem: Problem, plan: Plan) -> FloatArray:
 
 
 def day_usd(problem: Problem, plan: Plan) -> FloatArray:
-    """(days,) USD of what is held."""
+    """(B,) USD of what is held in the days of the budget."""
     warm_price = np.where(np.isfinite(problem.warm_price), problem.warm_price, 0.0)
     per_hour = (problem.hot_price * plan.hot + warm_price * plan.warm).sum(axis=0)
     if problem.leases is not None:
         per_hour = per_hour + (problem.leases.price * plan.leased).sum(axis=0)
-    result: FloatArray = problem.day_hours @ per_hour
+    result: FloatArray = problem.budget_hours @ per_hour
     return result
 
 
@@ -127,10 +125,7 @@ def _limit_items(problem: Problem, plan: Plan, less: Steps, least: FloatArray, *
 
 
 def _budget_items(problem: Problem, plan: Plan, less: Steps, least: FloatArray) -> _Items:
-    blocks, place = problem.shape[1], problem.option_place
-    time = np.arange(blocks)
-    day = day_of_block(problem)
-    hours = problem.day_hours[day, time]
+    place = problem.option_place
     standby = np.isfinite(problem.warm_price)
     warm_usd = np.where(standby, problem.warm_price, 0.0)
     may = plan.hot - 1 >= least
@@ -141,8 +136,20 @@ def _budget_items(problem: Problem, plan: Plan, less: Steps, least: FloatArray) 
     ]
     if problem.leases is not None:
         parts.append((3, _unless_guaranteed(problem, less.leased), place[problem.leases.option], problem.leases.price))
-    columns = [(*_numbers(pool, cost, where), np.broadcast_to(day, cost.shape), cost, price * hours) for pool, cost, where, price in parts]
+    columns = [
+        (*_numbers(pool, cost, where), np.broadcast_to(day, cost.shape), cost, price * hours)
+        for day, hours in _days_of_blocks(problem)
+        for pool, cost, where, price in parts
+    ]
     return _Items(*(np.concatenate([np.ravel(c[i]) for c in columns]) for i in range(6)))
+
+
+def _days_of_blocks(problem: Problem) -> list[tuple[IntArray, FloatArray]]:
+    """Pairs of (T,) a day of the budget that each block counts in, and its hours there: first the earliest such day of each, then the next, ..."""
+    hours, time = problem.budget_hours, np.arange(problem.shape[1])
+    rank = np.cumsum(hours > 0, axis=0) * (hours > 0)
+    days = [np.argmax(rank == number, axis=0) for number in range(1, int(rank.max(initial=1)) + 1)]
+    return [(day, np.where(rank[day, time] == number + 1, hours[day, time], 0.0)) for number, day in enumerate(days)]
 
 
 def _numbers(pool: int, cost: FloatArray, place: IntArray) -> tuple[IntArray, IntArray, IntArray]:

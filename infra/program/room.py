@@ -94,8 +94,8 @@ def _chosen(problem: Problem, plan: Plan, costs: list[FloatArray]) -> list[Float
     slack = (problem.family_limit - limit_use(problem, plan)).ravel()
     order = order[_fits(all_of_them.cell[order], all_of_them.units[order], slack)]
     order = order[_within_share(problem, plan, all_of_them, order)]
-    left = problem.budget_per_day * problem.day_hours.sum(axis=1) / 24 - day_usd(problem, plan)
-    for day, hours in enumerate(problem.day_hours if np.isfinite(problem.budget_per_day) else ()):
+    left = problem.budget_usd - day_usd(problem, plan)
+    for day, hours in enumerate(problem.budget_hours if np.isfinite(left).any() else ()):
         usd = all_of_them.price[order] * hours[all_of_them.time[order]]
         order = order[_fits(np.zeros(order.size, dtype=np.int64), usd, left[day : day + 1]) | (usd == 0)]
     if problem.leases is not None:

@@ -41,7 +41,7 @@ def shadow_prices(problem: Problem, layout: Layout, optimum: LinearSolution) -> 
     days = float(problem.block_hours.sum()) / 24
     # The last day may be a part of one: it has its part of the budget, and of what a dollar more per day brings.
     savings = optimum.savings.copy()
-    savings[layout.budget[layout.budget >= 0]] *= (problem.day_hours.sum(axis=1) / 24)[layout.budget >= 0]
+    savings[layout.budget[-1:][layout.budget[-1:] >= 0]] *= min(float(problem.budget_hours[-1].sum()) / 24, 1.0)
     links = problem.leases.links if problem.leases is not None else ()
     groups: list[tuple[str, str, list[str], IntArray]] = [
         (

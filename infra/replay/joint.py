@@ -22,7 +22,15 @@ _SMALL: Final = 0
 
 
 def problem_of(
-    width: Array, reach: Array, terms: Terms, *, held: Array, held_warm: Array, times: float = 1.0, ready_from: int = 0
+    width: Array,
+    reach: Array,
+    terms: Terms,
+    *,
+    held: Array,
+    held_warm: Array,
+    times: float = 1.0,
+    ready_from: int = 0,
+    today: tuple[int, float] = (0, 0.0),
 ) -> Problem:
     """The program of S series over n steps, each series a place with one machine option that serves one unit of demand.
 
@@ -30,9 +38,11 @@ def problem_of(
         width, reach: shape (S, n, K), see `infra.replay.forecasts.bands`.
         held, held_warm: shape (S,), machines there now.
         ready_from: first step in which machines ordered now serve.
+        today: steps of the first day that are over, and USD spent in them.
     """
     count, steps = width.shape[:2]
     width = np.where(width < _NOTHING, 0.0, width)
+    days, usd = _budgets(terms, steps, *today, least=terms.hot * terms.minimum * count)
     every = np.arange(count)
     return Problem(
         block_hours=np.full(steps, terms.step_hours),
@@ -58,8 +68,28 @@ def problem_of(
         ready_from=np.full(count, min(ready_from, steps)),
         floors=np.full((count, steps), float(terms.minimum)),
         family_limit=np.full((1, 1, steps), terms.stock),
-        budget_per_day=terms.budget,
+        budget_per_day=usd,
+        budget_days=days,
     )
+
+
+def _budgets(terms: Terms, steps: int, over: int, spent: float, *, least: float) -> tuple[Array | None, Array]:
+    """(days, n) hours of each step in each day of the walk, and (days,) what they may cost; today what is left, or the least: the minimum.
+
+    Without a budget there are no such days, and the program keeps its shape from step to step.
+
+    Args:
+        least: USD per hour of what is held whatever happens.
+    """
+    if np.isinf(terms.budget):
+        return None, np.asarray(terms.budget)
+    day = ((over + np.arange(steps)) * terms.step_hours / 24 + 1e-9).astype(np.int64)
+    days = np.equal(np.arange(day[-1] + 1)[:, None], day) * terms.step_hours
+    hours = days.sum(axis=1)
+    usd = terms.budget * hours / 24
+    ahead = 24 - over * terms.step_hours
+    usd[0] = max((terms.budget - spent) * hours[0] / ahead, least * hours[0])
+    return days, usd
 
 
 class JointPlan:
@@ -79,11 +109,22 @@ class JointPlan:
         if known.outlook is None:
             raise ValueError("a joint plan needs a forecast")
         width, reach = bands(known.outlook.quantiles[:, :ahead])
-        problem = problem_of(width, reach, terms, held=known.available, held_warm=known.standby, times=self._times, ready_from=terms.lead)
+        problem = problem_of(
+            width,
+            reach,
+            terms,
+            held=known.available,
+            held_warm=known.standby,
+            times=self._times,
+            ready_from=terms.lead,
+            today=(known.at % known.day, known.spent_usd),
+        )
         self._last = solve(problem, warm_start=self._last, small=_SMALL)
         hot, warm = np.round(self._last.hot), np.round(self._last.warm)
         reached = min(terms.warm_lead, ahead - 1)
-        return Decision(hot[:, 0], hot[:, terms.lead], np.maximum(warm[:, 0], warm[:, reached]), warm[:, reached])
+        # Standby of later steps that is kept already costs money that a budget may not have.
+        now = np.maximum(warm[:, 0], warm[:, reached]) if np.isinf(terms.budget) else warm[:, 0]
+        return Decision(hot[:, 0], hot[:, terms.lead], now, warm[:, reached])
 
 
 def joint_track(scene: Scene, terms: Terms, *, held: Array, times: float = 1.0) -> Track:

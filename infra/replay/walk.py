@@ -52,6 +52,7 @@ class Known:
         standby: shape (S,), standby machines that are there now.
         arriving: shape (lead, S), hot machines that come with each of the next steps.
         terms: prices and lead times.
+        spent_usd: what the policy has held since the day's first step cost; days are counted from the walk's first step.
     """
 
     at: int
@@ -62,6 +63,7 @@ class Known:
     standby: Array
     arriving: Array
     terms: Terms
+    spent_usd: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +176,9 @@ def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) ->
     available, standby = state.hot + state.back + came, state.warm + warm_came
     arriving = np.concatenate([state.orders[1:], np.zeros_like(state.orders[:1])])
     warm_arriving = np.concatenate([state.warm_orders[1:], np.zeros_like(state.warm_orders[:1])])
-    known = Known(moment.at, moment.day, moment.past, moment.outlook, available, standby, arriving, terms)
+    known = Known(
+        moment.at, moment.day, moment.past, moment.outlook, available, standby, arriving, terms, _spent(state.track, moment, terms)
+    )
     decision = policy.decide(known)
     hot = within(np.minimum(available, np.maximum(decision.keep, terms.minimum)), terms.stock)
     zero = np.zeros_like(hot)
@@ -192,6 +196,11 @@ def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) ->
     state.warm = np.maximum(warm - resumed, 0.0)
     state.orders, state.warm_orders = arriving, warm_arriving
     state.track.hot[:, moment.at], state.track.warm[:, moment.at] = hot, warm
+
+
+def _spent(track: Track, moment: _Moment, terms: Terms) -> float:
+    today = slice(moment.at - moment.at % moment.day, moment.at)
+    return float((terms.hot * track.hot[:, today] + terms.warm * track.warm[:, today]).sum() * terms.step_hours)
 
 
 def within(machines: Array, room: float) -> Array:

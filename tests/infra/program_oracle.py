@@ -82,10 +82,10 @@ def _shared_limits(problem, hot, warm, cold, lease, lent):
 def _movement(problem, hot, warm, start, lease, lent):
     limits, begins = [], problem.block_starts
     standby = np.where(np.isfinite(problem.warm_price), problem.warm_price, 0)
-    for hours in problem.day_hours if np.isfinite(problem.budget_per_day) else []:
+    for hours, usd in zip(problem.budget_hours, np.nan_to_num(problem.budget_usd, posinf=1e9), strict=True):
         held = ((problem.hot_price[:, t] @ hot[:, t] + standby[:, t] @ warm[:, t]) * hours[t] for t in range(hours.size))
         lent_usd = sum((problem.leases.price[:, t] @ lease[:, t]) * hours[t] for t in range(hours.size)) if lent else 0
-        limits.append(sum(held) + lent_usd <= problem.budget_per_day * hours.sum() / 24)
+        limits.append(sum(held) + lent_usd <= usd)
     for m in range(hot.shape[0]):
         for t in range(hot.shape[1]):
             before = hot[m, t - 1] + warm[m, t - 1] if t else problem.held[m] + problem.held_warm[m]

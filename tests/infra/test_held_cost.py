@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from headroom.errors import BadInputError
 from headroom.settings import Settings
-from infra.held_cost import dearest_held_day_usd
+from infra.held_cost import held_usd_by_hour
 from infra.planner import plan_capacity
 from infra.targets import BandwidthTarget, MachineTarget, desired_state
 from tests.infra.forecast_rows import ISSUE, forecasts, set_demand, settings
@@ -37,11 +37,11 @@ def days_as_held(chosen: Settings, plan: pd.DataFrame) -> list[float]:
         for region in chosen.regions:
             hours = min(chosen.policy.hold_hours, 72 - begin)
             targets = desired_state(chosen, plan.assign(issue_time=issued), issue_time=issued, region=region)
-            usd.loc[begin : begin + hours - 1] += sum(_usd_per_hour(chosen, region, target) for target in targets)
+            usd.loc[begin : begin + hours - 1] += sum(usd_per_hour(chosen, region, target) for target in targets)
     return usd.groupby(usd.index // 24).sum().tolist()
 
 
-def _usd_per_hour(chosen: Settings, region: str, target: object) -> float:
+def usd_per_hour(chosen: Settings, region: str, target: object) -> float:
     if isinstance(target, MachineTarget):
         return target.hot * target.hot_usd + target.standby * target.warm_usd
     if isinstance(target, BandwidthTarget):
@@ -101,4 +101,4 @@ def test_no_plan_is_held_for_more_than_the_budget(hold: int, budget: float, scal
 
 
 def test_an_empty_plan_costs_nothing() -> None:
-    assert dearest_held_day_usd(settings(), pd.DataFrame(), ISSUE) == 0.0
+    assert held_usd_by_hour(settings(), pd.DataFrame(), ISSUE).size == 0

@@ -144,11 +144,11 @@ def test_a_tight_budget_takes_from_the_least_critical_first_and_says_so() -> Non
     pd.testing.assert_frame_equal(plan[~gave], free[~gave])
 
 
-def test_a_budget_that_cannot_be_met_is_refused_with_the_amount_that_would_do() -> None:
+def test_a_budget_that_no_day_can_meet_is_refused_with_the_amount_that_would_do() -> None:
     tight = settings("{budget_usd_per_day: 5}")
     with pytest.raises(
         BadInputError,
-        match=r"the day from 2026-07-08T00:00:00\+00:00 costs .* only minimum_instances hot, above policy.budget_usd_per_day 5",
+        match=r"the day from 2026-07-09T00:00:00\+00:00 costs .* only minimum_instances hot, above policy.budget_usd_per_day 5",
     ):
         plan_capacity(tight, forecasts(tight, median=100.0), issue_time=ISSUE)
 

@@ -30,7 +30,7 @@ TWO = {"regions": ["here", "there"], "places": ["here/web", "there/web"], "width
         ({"regions": [""]}, "regions has an empty name"),
         ({"places": ["here/web", "here/web"]}, "places names 'here/web' more than once"),
         ({"block_hours": np.zeros(24)}, r"block_hours \(block 0\) is 0"),
-        ({"budget_per_day": -5.0}, "budget_per_day is -5"),
+        ({"budget_per_day": -5.0}, r"budget_per_day \(day 0\) is -5"),
         ({**TWO, "option_place": [0], "option_name": ["n2"]}, "there/web has no machine option"),
         ({"leases": Leases(option=0, lender=0, price=1.0)}, "lease 0 lends here to itself"),
         ({"leases": Leases(option=[0], lender=[4], price=1.0)}, r"lender \(lease 0\) is 4"),
