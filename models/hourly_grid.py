@@ -108,9 +108,8 @@ def numbered(ids: pd.Series[str]) -> pd.Categorical:
 
 def with_demand(history: pd.DataFrame, y: Array) -> pd.DataFrame:
     """`history` with other demand; its other columns are shared, not copied."""
-    changed = history.copy(deep=False)
-    changed["y"] = y
-    return changed
+    columns = {name: y if name == "y" else column for name, column in history.items()}
+    return pd.DataFrame(columns, index=history.index, copy=False)
 
 
 def places(known: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.int64]:
