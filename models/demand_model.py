@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -137,7 +138,7 @@ class DemandModel:
         for name in _candidates(weights):
             own = tuple(series for series in served if name in weights[series])
             if own:
-                rows = seen if len(own) == len(given) else once(seen, own, lambda own=own: seen[seen["unique_id"].isin(own)])
+                rows = seen if len(own) == len(given) else once(seen, own, partial(_rows_of, seen, own))
                 forecaster = self.fitted.get(name) or unfitted(create(name, seed=self.seed, tuning=self.tuning), self.calendar)
                 parts[name] = forecaster.predict_quantiles(rows, events, issue_time, horizon)
         if not parts:
@@ -205,6 +206,10 @@ def _by_number(history: pd.DataFrame) -> pd.DataFrame:
     rows = history.copy(deep=False)
     rows["unique_id"] = numbered(rows["unique_id"])
     return rows
+
+
+def _rows_of(rows: pd.DataFrame, series: Sequence[str]) -> pd.DataFrame:
+    return rows[rows["unique_id"].isin(series)]
 
 
 def _candidates(weights: Mapping[str, Mapping[str, float]]) -> list[str]:
