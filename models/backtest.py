@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from models.candidates import create
 from models.forecaster import Forecaster, SeriesCalendar
 from models.hourly_grid import recent, unservable
 from models.rhythm import Rhythm, hours_ahead
+from models.shared_work import SharedWork, once
 from models.tuning.arms import Tuning
 from models.visible_events import events_known_at
 
@@ -76,11 +78,12 @@ def backtest(
     Args:
         tuning: unique_id -> parameters of its forecasts (see `models.candidates.create`).
     """
-    parts = [
-        forecast_windows(create(name, seed=seed, tuning=tuning), history, events, calendar, cutoff, [(cutoff, history)], horizon)
-        for cutoff in cutoffs
-        for name in candidates
-    ]
+    parts = []
+    for cutoff in cutoffs:
+        with SharedWork():
+            for name in candidates:
+                forecaster = create(name, seed=seed, tuning=tuning)
+                parts.append(forecast_windows(forecaster, history, events, calendar, cutoff, [(cutoff, history)], horizon))
     if not parts:
         return pd.DataFrame(columns=list(OOF_COLUMNS))
     return pd.concat(parts, ignore_index=True).dropna(subset=["y"]).reset_index(drop=True)
@@ -125,7 +128,8 @@ def forecast_windows(
         known = seen if own is history and cutoff == moment else _servable(own, cutoff, rhythm)
         if known.empty:
             continue
-        quantiles = fitted.predict_quantiles(recent(known, cutoff, rhythm), events_known_at(events, cutoff), cutoff, horizon)
+        lately = once(known, ("recent", cutoff, rhythm), partial(recent, known, cutoff, rhythm))
+        quantiles = fitted.predict_quantiles(lately, events_known_at(events, cutoff), cutoff, horizon)
         ahead = (own["ds"] >= cutoff) & (own["ds"] < cutoff + horizon * rhythm.step)
         rows = quantiles.merge(own.loc[ahead, ["unique_id", "ds", "y"]], on=["unique_id", "ds"], how="left")
         hours, grown = hours_ahead(rows["ds"], cutoff, rhythm), seasoned(rows, known, cutoff, horizon, rhythm)
@@ -138,7 +142,11 @@ def forecast_windows(
 
 def _servable(history: pd.DataFrame, moment: pd.Timestamp, rhythm: Rhythm) -> pd.DataFrame:
     """What is believed at `moment` of the series that can be forecast then; a step that is not over by then is not known."""
-    seen = believed(history, moment)
-    under_way = seen["ds"] > moment - rhythm.step
-    seen = seen[~under_way] if under_way.any() else seen
-    return seen[~seen["unique_id"].isin(list(unservable(seen, moment, rhythm)))]
+
+    def found() -> pd.DataFrame:
+        seen = believed(history, moment)
+        under_way = seen["ds"] > moment - rhythm.step
+        seen = seen[~under_way] if under_way.any() else seen
+        return seen[~seen["unique_id"].isin(list(unservable(seen, moment, rhythm)))]
+
+    return once(history, ("servable", moment, rhythm), found)

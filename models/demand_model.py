@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
+import numpy as np
 import pandas as pd
 
 from headroom.errors import BadInputError
@@ -18,6 +20,7 @@ from models.ensemble import blend, describe
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored, unfitted
 from models.hourly_grid import numbered, recent, unservable
 from models.rhythm import Rhythm, hours_ahead
+from models.shared_work import SharedWork, once
 from models.tuning.arms import Tuning
 from models.visible_events import events_known_at
 
@@ -110,22 +113,39 @@ class DemandModel:
         issue_time = issue_time.as_unit(history["ds"].dt.unit)  # or calculations with both would convert all times
         seen, known = _by_number(recent(history, issue_time, rhythm)), events_known_at(events, issue_time)
         weights = self.weights if refit else _without_refit(self.weights)
-        given, unable = set(seen["unique_id"].cat.categories), unservable(seen, issue_time, rhythm)
-        served = [series for series in weights if series in given and series not in unable]
-        parts = []
-        for name in _candidates(weights):
-            own = [series for series in served if name in weights[series]]
-            rows = seen if len(own) == len(given) else seen[seen["unique_id"].isin(own)]
-            if own:
-                forecaster = self.fitted.get(name) or unfitted(create(name, seed=self.seed, tuning=self.tuning), self.calendar)
-                parts.append(forecaster.predict_quantiles(rows, known, issue_time, horizon).assign(candidate=name))
-        if not parts:
+        with SharedWork():
+            every = self._candidate_rows(seen, known, issue_time, horizon, weights)
+        if every.empty:
             return pd.DataFrame(columns=list(FORECAST_COLUMNS))
-        raw = blend(pd.concat(parts, ignore_index=True), _table(weights))
+        raw = blend(every, _table(weights))
         hours = hours_ahead(raw["ds"], issue_time, rhythm)
-        told = {series: describe(weights[series]) for series in served}
+        told = {series: describe(mix) for series, mix in weights.items()}
         raw = raw.assign(horizon=hours.astype("int32"), candidate=raw["unique_id"].map(told))
         return self.calibration.apply(raw)[list(FORECAST_COLUMNS)]
+
+    def _candidate_rows(
+        self,
+        seen: pd.DataFrame,
+        events: pd.DataFrame,
+        issue_time: pd.Timestamp,
+        horizon: int,
+        weights: Mapping[str, Mapping[str, float]],
+    ) -> pd.DataFrame:
+        """`unique_id, ds, *QUANTILE_COLUMNS, candidate`, of every candidate the series that it has a weight for."""
+        given, unable = set(seen["unique_id"].cat.categories), unservable(seen, issue_time, self.calendar.rhythm)
+        served = [series for series in weights if series in given and series not in unable]
+        parts = {}
+        for name in _candidates(weights):
+            own = tuple(series for series in served if name in weights[series])
+            if own:
+                rows = seen if len(own) == len(given) else once(seen, own, partial(_rows_of, seen, own))
+                forecaster = self.fitted.get(name) or unfitted(create(name, seed=self.seed, tuning=self.tuning), self.calendar)
+                parts[name] = forecaster.predict_quantiles(rows, events, issue_time, horizon)
+        if not parts:
+            return pd.DataFrame()
+        every = pd.concat(parts.values(), ignore_index=True)
+        every["candidate"] = np.repeat(np.array(list(parts), dtype=object), [len(part) for part in parts.values()])
+        return every
 
     def save(self, folder: Path) -> None:
         """Write the model as JSON, Parquet and LightGBM text files; what was in the files of an earlier save is replaced."""
@@ -186,6 +206,10 @@ def _by_number(history: pd.DataFrame) -> pd.DataFrame:
     rows = history.copy(deep=False)
     rows["unique_id"] = numbered(rows["unique_id"])
     return rows
+
+
+def _rows_of(rows: pd.DataFrame, series: Sequence[str]) -> pd.DataFrame:
+    return rows[rows["unique_id"].isin(series)]
 
 
 def _candidates(weights: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -25,6 +25,7 @@ from models.lag_features import (
     fill_from_past,
     origin_features,
     origin_scale,
+    season_errors,
     target_features,
 )
 from models.rhythm import Rhythm
@@ -92,8 +93,9 @@ def direct_table(
     """
     rhythm = calendar.rhythm
     filled = fill_from_past(values, rhythm.day)
-    scale = np.repeat(origin_scale(filled, origins, rhythm.context, rhythm.day)[:, :, None], horizon.shape[1], axis=2)
-    by_target = target_features(filled, origins, horizon, rhythm.context, anchor, rhythm.day)
+    errors = season_errors(filled, origins, rhythm.context, rhythm.day)
+    scale = np.repeat(origin_scale(filled, origins, rhythm.context, errors)[:, :, None], horizon.shape[1], axis=2)
+    by_target = target_features(filled, origins, horizon, errors, anchor, rhythm.day)
     by_origin = np.repeat(origin_features(filled, origins, rhythm.day)[:, :, None, :], horizon.shape[1], axis=2)
     lags = np.concatenate([by_origin, by_target], axis=-1)
     lags = np.divide(lags, scale[..., None], out=np.full_like(lags, np.nan), where=scale[..., None] > 0)

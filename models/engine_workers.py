@@ -18,6 +18,7 @@ from models.backtest import OOF_COLUMNS, forecast_windows
 from models.candidates import create
 from models.engine_clock import EngineClock
 from models.engine_rounds import Round, engine_rounds
+from models.shared_work import SharedWork
 
 __all__ = ["Rows", "end_with_the_caller", "out_of_fold"]
 
@@ -83,12 +84,15 @@ def _each(
 ) -> Iterator[tuple[_Task, pd.DataFrame, float]]:
     """Every task with its rows and CPU seconds, in any order.
 
-    A round is one piece of work: its candidates share the effects of drivers and the smoothing that they were fitted with.
+    A round is one piece of work: its candidates share what they are given (`models.shared_work`), the effects of drivers and the smoothing that they were fitted with.
     """
     if jobs == 1:
         for at in rounds:
+            work = SharedWork()
             for name in names:
-                yield (name, at), *_one(clock, (name, at), seed)
+                with work:
+                    made = _one(clock, (name, at), seed)
+                yield (name, at), *made
         return
     # Not forked: threads of the caller (a progress bar) would leave their locks held in the child.
     context = multiprocessing.get_context("spawn")
@@ -111,7 +115,8 @@ def _begin(clock: EngineClock) -> None:
 
 
 def _given_round(names: Sequence[str], at: Round, seed: int) -> list[tuple[pd.DataFrame, float]]:
-    return [_one(_given[0], (name, at), seed) for name in names]
+    with SharedWork():
+        return [_one(_given[0], (name, at), seed) for name in names]
 
 
 def _one(clock: EngineClock, task: _Task, seed: int) -> tuple[pd.DataFrame, float]:

@@ -25,6 +25,8 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from models.candidates import NAIVES
+from models.hourly_grid import numbered
+from models.trimmed_mean import trimmed_mean
 
 __all__ = ["blend", "describe", "ensemble_weights", "segment_of"]
 
@@ -90,18 +92,23 @@ def blend(rows: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
     Args:
         rows: `candidate, unique_id, ds, *QUANTILE_COLUMNS`, and `cutoff` when there are several windows.
     """
-    keys = [key for key in _KEYS if key in rows.columns]
-    row, column = weights.index.get_indexer(pd.Index(rows["unique_id"])), weights.columns.get_indexer(pd.Index(rows["candidate"]))
+    series, candidates = numbered(rows["unique_id"]), numbered(rows["candidate"])
+    row, column = (
+        weights.index.get_indexer(series.categories)[series.codes],
+        weights.columns.get_indexer(candidates.categories)[candidates.codes],
+    )
     weight = np.where((row >= 0) & (column >= 0), weights.to_numpy(dtype=float)[row, column], 0.0)
-    used = rows[weight > 0].reset_index(drop=True)
-    codes = used.groupby(keys, sort=True).ngroup().to_numpy()
-    kept = used.drop_duplicates(keys).sort_values(keys, ignore_index=True)
-    candidates, names = pd.factorize(used["candidate"], sort=True)
-    values, shares = np.zeros((len(names), len(kept), len(QUANTILES))), np.zeros((len(names), len(kept)))
-    values[candidates, codes] = used[list(QUANTILE_COLUMNS)].to_numpy(dtype=float)
-    shares[candidates, codes] = weight[weight > 0]
-    joined = kept.assign(**dict(zip(QUANTILE_COLUMNS, _trimmed_mean(values, shares).T, strict=True)))
-    return joined[[name for name in rows.columns if name != "candidate"]]
+    used = np.flatnonzero(weight > 0)
+    others = [pd.factorize(rows[key], sort=True)[0][used] for key in _KEYS[1:] if key in rows.columns]
+    places, first = _places([series.codes[used], *others])
+    values = np.zeros((len(candidates.categories), len(first), len(QUANTILES)))
+    shares = np.zeros(values.shape[:2])
+    values[candidates.codes[used], places] = rows[list(QUANTILE_COLUMNS)].to_numpy(dtype=float)[used]
+    shares[candidates.codes[used], places] = weight[used]
+    joined = pd.DataFrame(trimmed_mean(values, shares, _TRIM), columns=list(QUANTILE_COLUMNS))
+    kept = [name for name in rows.columns if name != "candidate"]
+    beside = rows[[name for name in kept if name not in QUANTILE_COLUMNS]].iloc[used[first]].reset_index(drop=True)
+    return pd.concat([beside, joined], axis=1)[kept]
 
 
 def describe(weights: Mapping[str, float] | pd.Series[float]) -> str:
@@ -110,19 +117,13 @@ def describe(weights: Mapping[str, float] | pd.Series[float]) -> str:
     return str(heavy[0][0]) if len(heavy) == 1 else ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in heavy)
 
 
-def _trimmed_mean(values: npt.NDArray[np.float64], shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Shape (rows, levels) from values (candidates, rows, levels) and weights (candidates, rows)."""
-    beside = np.ascontiguousarray(np.moveaxis(values, 0, -1))  # the few numbers that are sorted lie side by side
-    order = np.argsort(beside, axis=-1, kind="stable")
-    share = np.ascontiguousarray((shares / shares.sum(axis=0)).T)
-    ordered = np.take_along_axis(beside, order, axis=-1)
-    share = np.take_along_axis(np.broadcast_to(share[:, None], beside.shape), order, axis=-1)
-    upto = np.cumsum(share, axis=-1)
-    inner = np.clip(np.minimum(upto, 1.0 - _TRIM) - np.maximum(upto - share, _TRIM), 0.0, None)
-    mean: npt.NDArray[np.float64] = np.einsum("rlc,rlc->rl", ordered, inner) / inner.sum(axis=-1)
-    # Candidates that agree are left at their very number, or a constant would lie outside of its own forecast by a rounding error.
-    low, high = np.where(inner > 0, ordered, np.inf).min(axis=-1), np.where(inner > 0, ordered, -np.inf).max(axis=-1)
-    return np.sort(np.clip(mean, low, high), axis=-1)
+def _places(keys: list[npt.NDArray[np.integer]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(place of every row among the different ones, in the order of `keys`; the first row of each place), all keys numbers from 0."""
+    told = np.zeros(len(keys[0]), dtype=np.int64)
+    for key in keys:
+        told = told * (int(key.max(initial=0)) + 1) + key
+    _, first, places = np.unique(told, return_index=True, return_inverse=True)
+    return places, first
 
 
 def _odds(series: list[str], shrinkage: Mapping[str, float]) -> npt.NDArray[np.float64]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.rhythm import HOURLY, Rhythm
+from models.shared_work import once
 
 __all__ = [
     "Array",
@@ -50,8 +51,21 @@ def unservable(history: pd.DataFrame, issue_time: pd.Timestamp, rhythm: Rhythm =
 
 
 def grid(history: pd.DataFrame, end: pd.Timestamp, rhythm: Rhythm = HOURLY, *, steps: int | None = None) -> tuple[list[str], Array]:
-    """(series ids in order, values of shape (series, steps)); the last column is the step that ends at `end`. Rows without `y` count for nothing."""
-    steps = steps or rhythm.context
+    """(series ids in order, values of shape (series, steps)); the last column is the step that ends at `end`. Rows without `y` count for nothing.
+
+    The values cannot be written to: within `models.shared_work` all who ask for them have the same.
+    """
+    wanted = steps or rhythm.context
+
+    def found() -> tuple[list[str], Array]:
+        names, values = _grid(history, end, rhythm, wanted)
+        values.flags.writeable = False
+        return names, values
+
+    return once(history, ("grid", end, rhythm, wanted), found)
+
+
+def _grid(history: pd.DataFrame, end: pd.Timestamp, rhythm: Rhythm, steps: int) -> tuple[list[str], Array]:
     if history["y"].hasnans:
         history = history[history["y"].notna()]
     if history.empty:
@@ -62,13 +76,15 @@ def grid(history: pd.DataFrame, end: pd.Timestamp, rhythm: Rhythm = HOURLY, *, s
     moments: npt.NDArray[np.int64] = np.asarray(history["ds"].array.view("i8"))
     codes, names = _numbered(history["unique_id"])
     y = history["y"].to_numpy(dtype=float)
+    if y.size != len(names) * steps:
+        codes, names = _present(codes, names)
     if y.size == len(names) * steps and _whole(codes.reshape(-1, steps), moments.reshape(-1, steps), last, width):
         return [str(name) for name in names], y.reshape(-1, steps).copy()
     column = (moments - last) // width + steps
     inside = (column >= 0) & (column < steps)
     if not inside.all():
         codes, column, y = codes[inside], column[inside], y[inside]
-        codes, names = _present(codes, names)
+    codes, names = _present(codes, names)
     values = np.full((len(names), steps), np.nan)
     values[codes, column] = y
     return [str(name) for name in names], values
@@ -92,9 +108,8 @@ def numbered(ids: pd.Series[str]) -> pd.Categorical:
 
 def with_demand(history: pd.DataFrame, y: Array) -> pd.DataFrame:
     """`history` with other demand; its other columns are shared, not copied."""
-    changed = history.copy(deep=False)
-    changed["y"] = y
-    return changed
+    columns = {name: y if name == "y" else column for name, column in history.items()}
+    return pd.DataFrame(columns, index=history.index, copy=False)
 
 
 def places(known: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -104,9 +119,9 @@ def places(known: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def _numbered(ids: pd.Series[str]) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.object_]]:
-    """(the place of every row's series among the names, the names in order)."""
+    """(the place of every row's series among the names, the names in order; a category without rows may be among them)."""
     if isinstance(ids.dtype, pd.CategoricalDtype) and ids.cat.categories.is_monotonic_increasing:
-        return _present(ids.cat.codes.to_numpy(), ids.cat.categories.to_numpy(dtype=object))
+        return ids.cat.codes.to_numpy(), ids.cat.categories.to_numpy(dtype=object)
     codes, names = pd.factorize(ids.astype(object), sort=True)
     return codes, np.asarray(names, dtype=object)
 

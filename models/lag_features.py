@@ -7,6 +7,7 @@ Granger 1969, without their correlation).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "fill_from_past",
     "origin_features",
     "origin_scale",
+    "season_errors",
     "target_features",
 ]
 
@@ -56,12 +58,18 @@ def fill_from_past(values: Array, day: int = HOURLY.day) -> Array:
     return carried(values, day)
 
 
-def origin_scale(filled: Array, origins: Index, steps: int, day: int = HOURLY.day) -> Array:
-    """Shape (series, origins): mean absolute error of the better naive (day or week) over the `steps` before each origin.
+def season_errors(filled: Array, origins: Index, steps: int, day: int = HOURLY.day) -> tuple[Array, Array]:
+    """Mean absolute errors of the two naives (day and week) over the `steps` before each origin, of shape (series, origins) each."""
+    by_day, by_week = (_mean_change(filled, lag, np.abs, origins, steps) for lag in (_DAY_ERROR_LAG * day, 7 * day))
+    return by_day, by_week
+
+
+def origin_scale(filled: Array, origins: Index, steps: int, errors: tuple[Array, Array]) -> Array:
+    """Shape (series, origins): the better naive's mean absolute error, of the `season_errors` over the `steps` before each origin.
 
     At least a thousandth of the mean absolute value; 0 for a series of zeros.
     """
-    by_day, by_week = _season_errors(filled, origins, steps, day)
+    by_day, by_week = errors
     return np.nan_to_num(np.fmax(np.fmin(by_day, by_week), 1e-3 * _mean(np.abs(filled), origins, steps)))
 
 
@@ -70,7 +78,7 @@ def day_rms(filled: Array, origins: Index, steps: int, day: int = HOURLY.day) ->
 
     At least a thousandth of the mean absolute value; 0 for a series of zeros.
     """
-    change = _mean((_shifted(filled, day) - filled) ** 2, origins, steps)
+    change = _mean_change(filled, day, np.square, origins, steps)
     return np.nan_to_num(np.fmax(np.sqrt(change), 1e-3 * _mean(np.abs(filled), origins, steps)))
 
 
@@ -94,17 +102,19 @@ def origin_features(filled: Array, origins: Index, day: int = HOURLY.day) -> Arr
         mean(day) - level,
         _spread(filled, origins, day),
         _spread(filled, origins, week),
-        _mean(np.abs(_shifted(filled, day) - filled), origins, day),
+        _mean_change(filled, day, np.abs, origins, day),
     ]
     return np.stack(columns, axis=-1)
 
 
-def target_features(filled: Array, origins: Index, horizon: Index, steps: int, anchor: Array, day: int = HOURLY.day) -> Array:
+def target_features(
+    filled: Array, origins: Index, horizon: Index, errors: tuple[Array, Array], anchor: Array, day: int = HOURLY.day
+) -> Array:
     """Features of shape (series, origins, horizons, TARGET_COLUMNS).
 
     Args:
         horizon: shape (origins, horizons), steps ahead from 1.
-        steps: before the origin that weigh day and week.
+        errors: see `season_errors`; they weigh day and week.
         anchor: shape (series, origins, horizons), what the features depart from.
 
     Features are differences from the anchor, in the unit of the series.
@@ -119,7 +129,7 @@ def target_features(filled: Array, origins: Index, horizon: Index, steps: int, a
 
     days = np.stack([back(lag + day * earlier) for earlier in range(7)])
     weeks = np.stack([back(week * earlier) for earlier in range(1, _WEEKS + 1)])
-    blend = _blend(days[0], weeks[0], *_season_errors(filled, origins, steps, day))
+    blend = _blend(days[0], weeks[0], *errors)
     usual = _nanmean(days)
     columns = [
         *(days[:3] - anchor),
@@ -138,20 +148,22 @@ def target_features(filled: Array, origins: Index, horizon: Index, steps: int, a
     return np.stack(columns, axis=-1)
 
 
-def _season_errors(filled: Array, origins: Index, steps: int, day: int) -> tuple[Array, Array]:
-    by_day, by_week = (_mean(np.abs(_shifted(filled, lag) - filled), origins, steps) for lag in (_DAY_ERROR_LAG * day, 7 * day))
-    return by_day, by_week
-
-
 def _blend(day: Array, week: Array, day_error: Array, week_error: Array) -> Array:
     total = day_error**2 + week_error**2
     weight = np.divide(week_error**2, total, out=np.ones_like(total), where=total > 0)[:, :, None]
     return np.where(np.isfinite(week), weight * day + (1.0 - weight) * week, day)
 
 
-def _shifted(values: Array, steps: int) -> Array:
-    head = np.full((values.shape[0], min(steps, values.shape[1])), np.nan)
-    return np.hstack([head, values[:, :-steps]])
+def _mean_change(values: Array, lag: int, size: Callable[[Array], Array], origins: Index, steps: int) -> Array:
+    """Mean over the `steps` before each origin of the `size` of what changed in `lag` steps."""
+    values, origins = _needed(values, origins, steps + lag)
+    return _mean(size(values[:, :-lag] - values[:, lag:]), origins - lag, steps)
+
+
+def _needed(values: Array, origins: Index, steps: int) -> tuple[Array, Index]:
+    """`values` and `origins` without the steps that lie more than `steps` before the first origin, or after the last one."""
+    first, last = (max(0, int(end)) for end in (origins.min(initial=values.shape[1]) - steps, origins.max(initial=0)))
+    return values[:, first:last], origins - first
 
 
 def _mean(values: Array, origins: Index, steps: int) -> Array:
@@ -170,7 +182,9 @@ def _mean(values: Array, origins: Index, steps: int) -> Array:
 
 
 def _spread(values: Array, origins: Index, steps: int) -> Array:
-    centred = values - _nanmean(values.T)[:, None]  # squares of large values would lose digits
+    centre = _nanmean(values.T)[:, None]
+    values, origins = _needed(values, origins, steps)
+    centred = values - centre  # squares of large values would lose digits
     variance = _mean(centred**2, origins, steps) - _mean(centred, origins, steps) ** 2
     return np.sqrt(np.clip(variance, 0.0, None))
 

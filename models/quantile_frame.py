@@ -58,7 +58,7 @@ def quantile_frame(
     floor = 0.0 if least is None else least[:, None, None]
     frame = pd.DataFrame(proper(quantiles, floor).reshape(-1, len(QUANTILE_COLUMNS)), columns=list(QUANTILE_COLUMNS))
     frame.insert(0, "unique_id", np.repeat(np.asarray(names, dtype=object), horizon))
-    frame.insert(1, "ds", hours.append([hours] * (len(names) - 1)) if names else hours[:0])
+    frame.insert(1, "ds", hours.take(np.tile(np.arange(horizon), len(names))))
     return frame
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from statistics import NormalDist
 from typing import Final
@@ -76,6 +77,15 @@ class SmoothingFit:
     seasons: npt.NDArray[np.float32]
     end: pd.Timestamp
     ended: SmoothingEnd | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same for fits that forecast the same, of one training or of its saved files."""
+        ended = () if self.ended is None else (self.ended.state, self.ended.days, self.ended.scale)
+        told = hashlib.blake2b(f"{self.names}{self.end.isoformat()}".encode(), digest_size=16)
+        for part in (self.chosen, self.weights, self.seasons, *ended):
+            told.update(np.ascontiguousarray(part))
+        return told.hexdigest()
 
     def rows(self, names: list[str]) -> Index:
         """Where each name is."""

@@ -11,6 +11,7 @@ from models.hourly_grid import Array
 from models.lag_features import Index
 from models.log_scale import LogScale
 from models.rhythm import Rhythm
+from models.shared_work import once
 from models.smoothing_ahead import forecasts_ahead
 from models.smoothing_fit import CHOICES, SmoothingFit, block_of, on_both_scales
 
@@ -46,8 +47,14 @@ def smoothing_point(fitted: SmoothingFit, names: list[str], values: Array, origi
 
 
 def point_ahead(fitted: SmoothingFit, names: list[str], values: Array, end: pd.Timestamp, horizon: int, rhythm: Rhythm) -> Array:
-    """Shape (series, 1, horizon) from all of `values`, the steps before `end`, and the seasons that the fit ended with."""
+    """Shape (series, 1, horizon) from all of `values`, the steps before `end`, and the seasons that the fit ended with; it cannot be written to."""
+    question = ("smoothing", fitted.fingerprint, end, horizon, rhythm)
+    return once(values, question, lambda: _point_ahead(fitted, names, values, end, horizon, rhythm))
+
+
+def _point_ahead(fitted: SmoothingFit, names: list[str], values: Array, end: pd.Timestamp, horizon: int, rhythm: Rhythm) -> Array:
     ahead, rows = np.arange(1, horizon + 1), fitted.rows(names)
     forecasts = forecasts_ahead(fitted, rows, values, end, ahead, rhythm)
     point: Array = np.einsum("ksh,shk->sh", forecasts, fitted.weights[rows][:, block_of(ahead, rhythm)])
+    point.flags.writeable = False
     return point[:, None]

@@ -16,9 +16,9 @@ from models.lag_features import Index
 from models.log_scale import LogScale
 from models.quantile_frame import lowest, no_quantiles, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
-from models.smoothing_ahead import forecasts_ahead
 from models.smoothing_end import SmoothingEnd
 from models.smoothing_fit import SmoothingFit, block_of, changing_unit, fit_smoothing, usual_half_life
+from models.smoothing_point import point_ahead
 from models.tuning.arms import Tuning
 from models.tuning.taken import half_life_days
 
@@ -66,9 +66,9 @@ class ExponentialSmoothing:
         names, values = grid(history, issue_time, rhythm)
         if not names or self.fitted is None:
             return no_quantiles(issue_time)
-        rows = self.fitted.rows(names)
+        rows, point = self.fitted.rows(names), point_ahead(self.fitted, names, values, issue_time, horizon, rhythm)[:, 0]
         parts = [slice(at, at + _SERIES_AT_ONCE) for at in range(0, len(names), _SERIES_AT_ONCE)]
-        quantiles = np.concatenate([self._quantiles(self.fitted, rows[part], values[part], issue_time, horizon) for part in parts])
+        quantiles = np.concatenate([_around(point[part], self.fitted, rows[part], values[part], rhythm) for part in parts])
         return quantile_frame(names, within_reach(quantiles, values), issue_time, lowest(values), rhythm.step)
 
     def save(self, folder: Path) -> None:
@@ -91,17 +91,14 @@ class ExponentialSmoothing:
                 self.fitted = SmoothingFit(names=tuple(map(str, told["names"])), end=pd.Timestamp(str(told["end"])), ended=ended, **kept)
         return self
 
-    def _quantiles(self, fitted: SmoothingFit, rows: Index, values: Array, issue_time: pd.Timestamp, horizon: int) -> Array:
-        """Shape (series, horizon, quantiles)."""
-        rhythm = self._rhythm
-        ahead = np.arange(1, horizon + 1)
-        block, origin, scale = block_of(ahead, rhythm), np.array([values.shape[1]]), LogScale.of(values)
-        forecasts = forecasts_ahead(fitted, rows, values, issue_time, ahead, rhythm)
-        weights = fitted.weights[rows][:, block]
-        point = np.einsum("ksh,shk->sh", forecasts, weights)
-        unit = changing_unit(fill_rows(values, rhythm.day), origin, rhythm.day)
-        plain = point[:, :, None] + unit[:, :, None] * fitted.errors[rows][:, block]
-        logged = (scale.to(point)[:, :, None] + fitted.ratios[rows][:, block]).transpose(2, 0, 1)
-        share = weights[:, :, fitted.chosen.shape[2] :].sum(axis=2) * scale.applies[:, None]
-        found: Array = plain + share[:, :, None] * (scale.back(logged).transpose(1, 2, 0) - plain)
-        return found
+
+def _around(point: Array, fitted: SmoothingFit, rows: Index, values: Array, rhythm: Rhythm) -> Array:
+    """Quantiles of shape (series, horizon, quantiles) around point forecasts, by the errors that those of `rows` of the fit made before."""
+    block, scale = block_of(np.arange(1, point.shape[1] + 1), rhythm), LogScale.of(values)
+    weights = fitted.weights[rows][:, block]
+    unit = changing_unit(fill_rows(values, rhythm.day), np.array([values.shape[1]]), rhythm.day)
+    plain = point[:, :, None] + unit[:, :, None] * fitted.errors[rows][:, block]
+    logged = (scale.to(point)[:, :, None] + fitted.ratios[rows][:, block]).transpose(2, 0, 1)
+    share = weights[:, :, fitted.chosen.shape[2] :].sum(axis=2) * scale.applies[:, None]
+    found: Array = plain + share[:, :, None] * (scale.back(logged).transpose(1, 2, 0) - plain)
+    return found
