@@ -20,9 +20,9 @@ from models.engine_clock import EngineClock
 from models.engine_rounds import Round, engine_rounds
 from models.shared_work import SharedWork
 
-__all__ = ["Rows", "end_with_the_caller", "out_of_fold"]
+__all__ = ["Rows", "end_with_the_caller", "out_of_fold", "use_one_thread"]
 
-# Libraries that add up in threads of their own read these when they are loaded; a worker has one core.
+# Libraries that add up in threads of their own read these when they are loaded, later than a worker begins.
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 # What a worker was started with.
 _given: list[EngineClock] = []
@@ -84,7 +84,8 @@ def _each(
 ) -> Iterator[tuple[_Task, pd.DataFrame, float]]:
     """Every task with its rows and CPU seconds, in any order.
 
-    A round is one piece of work: its candidates share what they are given (`models.shared_work`), the effects of drivers and the smoothing that they were fitted with.
+    A round is one piece of work: its candidates share what they are given (`models.shared_work`), the effects of drivers, and the smoothing that
+    they were fitted with.
     """
     if jobs == 1:
         for at in rounds:
@@ -108,9 +109,17 @@ def end_with_the_caller() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def use_one_thread() -> None:
+    """Called in a worker, which has one core: libraries that are loaded, and those that will be, add up in one thread."""
+    from threadpoolctl import threadpool_limits
+
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    threadpool_limits(limits=1)
+
+
 def _begin(clock: EngineClock) -> None:
     end_with_the_caller()
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    use_one_thread()
     _given[:] = [clock]
 
 

@@ -24,7 +24,7 @@ from headroom.vocabulary import QUANTILE_COLUMNS
 from models.anomaly_doubt import believed
 from models.candidates import NAIVES
 from models.engine_clock import engine_clock
-from models.engine_workers import end_with_the_caller
+from models.engine_workers import end_with_the_caller, use_one_thread
 from models.forecaster import SeriesCalendar
 from models.long_frame import LongFrame
 from models.ready_model import READY, fit_ready
@@ -133,6 +133,7 @@ _given: list[_Work] = []
 
 def _begin(work: _Work) -> None:
     end_with_the_caller()
+    use_one_thread()
     _given[:] = [work]
 
 
