@@ -93,7 +93,8 @@ def _cost(options: argparse.Namespace) -> dict[str, pd.DataFrame]:
     cost.draw_cost(found, options.output / "forecasting-cost.png")
     return {
         "bars-cost": _bars(cost.bars(found)),
-        "cost": cost.whole_table(found["whole"]),
+        "cost": cost.whole_table(found["whole"], told=True),
+        "cost-growth": cost.whole_table(found["growth"], told=False),
         "cost-peer": cost.peer_table(found),
         "cost-again": cost.again_table(found["again"]),
     }
