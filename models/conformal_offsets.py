@@ -9,8 +9,8 @@ regression: Romano, Patterson and Candes 2019). Four things are different from t
 - The 98 % interval, which is right when it is hardly ever seen to fail, errs on the wide side: its level is that of n observations (it
   leaves out 0.02 / (1 + c / n) of the scores, c = 3), and it reaches at least as far as an exponential tail fitted to the scores above
   their 80 % point. The others take the quantile of the scores as it is.
-- Little evidence moves little. The offset is n / (n + n0) of what the scores say, n0 = 5. One number for all intervals, wider or narrower:
-  pinball loss depends so little on telling them apart that it could not be chosen by it.
+- Little evidence moves little. The offset is n / (n + n0) of what the scores say, wider or narrower: n0 = 5, and 20 for the intervals
+  inside the 80 % one, which no promise of coverage rests on.
 
 Rows weigh by their width over their series' mean width and mean absolute error, as in the pinball loss that they are moved by: a
 forecast that saw nothing coming has no width, and its scores without bound say nothing about widths.
@@ -39,8 +39,8 @@ _CORRECTION: Final = np.where(_RARE, 3.0, 0.0)
 _TAIL_SHARE: Final = 0.2
 # A single score counts up to this, in widths of the 80 % interval.
 _MOST_SCORE: Final = 4.0
-# Windows by which a group must outweigh the forecast's own width.
-_PRIOR_WINDOWS: Final = 5.0
+# Windows that the forecast's own widths count as.
+_PRIOR_WINDOWS: Final = np.where(_LEFT_OUT <= 0.2 + 1e-9, 5.0, 20.0)
 
 # Numbers of this kind are sorted in linear time.
 _SMALL: Final = np.int16
@@ -82,7 +82,7 @@ def unshrunk_offsets(score: Array, weights: Array, groups: Codes, windows: Array
 
 def shrunk(offsets: Array, windows: Array) -> Array:
     """`offsets` (groups, intervals) drawn to 0 as far as the evidence is thin."""
-    found: Array = offsets * (windows / (windows + _PRIOR_WINDOWS))[:, None]
+    found: Array = offsets * windows[:, None] / (windows[:, None] + _PRIOR_WINDOWS)
     return found
 
 

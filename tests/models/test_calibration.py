@@ -54,7 +54,7 @@ def test_inner_intervals_follow_as_evidence_grows(truth):
     assert gaps[-1] < 0.02
 
 
-def test_one_window_of_one_series_moves_every_interval_by_a_sixth_of_what_it_says():
+def test_one_window_of_one_series_moves_intervals_by_a_sixth_of_what_it_says_and_inner_ones_by_a_twentyfirst():
     def moved(truth: float) -> pd.DataFrame:
         learnt = fit_calibration(forecasts(3000, seed=1, truth=truth, windows=1, series=("r/s/cpu",), horizons=(12,)))
         return learnt.offsets.set_index("quantile")["offset"]
@@ -62,9 +62,9 @@ def test_one_window_of_one_series_moves_every_interval_by_a_sixth_of_what_it_say
     # A normal truth of deviation `truth` needs the interval up to quantile q moved by (truth - 1) z_q / (2 z_0.9) of the 80 % one's width.
     for truth in (3.0, 0.5):
         found = moved(truth)
-        for name in ("0.7", "0.9", "0.95"):
+        for name, part in (("0.7", 1 / 21), ("0.8", 1 / 21), ("0.9", 1 / 6), ("0.95", 1 / 6)):
             share = NormalDist().inv_cdf(float(name)) / NormalDist().inv_cdf(0.9)
-            assert found[name] == pytest.approx((truth - 1.0) / 2 * share / 6, rel=0.1)
+            assert found[name] == pytest.approx((truth - 1.0) / 2 * share * part, rel=0.1)
 
 
 def test_a_bucket_with_few_windows_is_drawn_towards_all_hours():
