@@ -40,10 +40,10 @@ def backtest_cutoffs(
 
 
 def split_windows(oof: pd.DataFrame, calibration_windows: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(rows to select on, rows to calibrate on): cutoffs are dealt out in turn, the newest to the selection.
+    """(rows to select on, rows that have no say in it): cutoffs are dealt out in turn, the newest to the selection.
 
-    So both see the newest demand, and no window serves both. When calibration takes more than every other window, it takes the oldest of
-    the rest.
+    So both see the newest demand. The second ones judge, and calibrate as they are; how the first ones calibrate as well is told in
+    `models.cross_fit`. When the second part is more than every other window, it takes the oldest of the rest.
 
     Raises:
         BadInputError: when no cutoff would be left to select on.

@@ -1,12 +1,12 @@
 """Split-conformal calibration: intervals widened or narrowed so that their coverage holds on windows nobody selected or trained on.
 
-Offsets are learnt per horizon bucket, from all series together and, drawn towards that, per segment (`models.ensemble.segment_of`). How
-scores become offsets when windows are few is told in `models.conformal_offsets`. The median stays where it is: a shift of all quantiles
-carries the luck of one window over to the next.
+Offsets are learnt from all series together, per horizon bucket, drawn towards what all hours say (`_BUCKET_WINDOWS`); and, drawn towards
+that, per segment (`models.ensemble.segment_of`). How scores become offsets when windows are few is told in `models.conformal_offsets`. The
+median stays where it is: a shift of all quantiles carries the luck of one window over to the next.
 
-The 80 % interval and the ones inside it learn only from fits that had seen a week and a horizon (`models.backtest.seasoned`), unless the
-forecast itself has not: earlier fits miss far more, and what they ask for is too wide for those that come after. The rarer intervals
-learn from all: what is rare is seen in few windows, and too wide is the better side to err on there.
+All intervals but the 98 % one learn only from fits that had seen a week and a horizon (`models.backtest.seasoned`), unless the forecast
+itself has not: earlier fits miss far more, and what they ask for is too wide for those that come after. The 98 % interval learns from
+all: what is rare is seen in few windows, and too wide is the better side to err on there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import MEDIAN, QUANTILE_COLUMNS, horizon_bucket
-from models.conformal_offsets import PAIRS, RARE, evidence, row_weights, scores, shrunk, unshrunk_offsets
+from models.conformal_offsets import PAIRS, RARE, Codes, evidence, row_weights, scores, shrunk, unshrunk_offsets
 from models.ensemble import segment_of
 from models.hourly_grid import Array
 from models.quantile_frame import proper
@@ -32,6 +32,8 @@ GROUP_PREFIX: Final = "*/"
 OFFSET_COLUMNS: Final = ("unique_id", "bucket", "quantile", "offset", "rows")
 # The width of a forecast counts as at least this share of its median, so that a forecast without width can be mended.
 _LEAST_WIDTH: Final = 0.001
+# A horizon bucket is believed as much as all hours together when it has this many windows (see `evidence`).
+_BUCKET_WINDOWS: Final = 1.0
 # A segment is believed as much as all series together when it has this many windows of its own (see `evidence`).
 _GROUP_WINDOWS: Final = 12.0
 # No interval moves by more than this many widths of the 80 % interval.
@@ -86,7 +88,7 @@ def _offsets(usable: pd.DataFrame) -> pd.DataFrame:
     score, weights = scores(usable, scale), row_weights(usable, scale)
     buckets, names = pd.factorize(horizon_bucket(usable["horizon"]), sort=True)
     windows = evidence(usable, buckets, len(names))
-    pooled = shrunk(unshrunk_offsets(score, weights, buckets, windows), windows)
+    pooled = shrunk(_pooled(score, weights, buckets, windows), windows)
     parts = [_both_sides(pd.DataFrame({"unique_id": ALL_SERIES, "bucket": names, "rows": np.bincount(buckets)}), pooled)]
     series, ids = pd.factorize(usable["unique_id"])
     segments, known = pd.factorize(segment_of(pd.Series(ids, dtype=str)), sort=True)
@@ -99,6 +101,16 @@ def _offsets(usable: pd.DataFrame) -> pd.DataFrame:
         owners = pd.DataFrame({"unique_id": GROUP_PREFIX + known[present // len(names)], "bucket": np.asarray(names)[parent]})
         parts.append(_both_sides(owners.assign(rows=np.bincount(groups)), beside))
     return pd.concat(parts, ignore_index=True)
+
+
+def _pooled(score: Array, weights: Array, buckets: Codes, windows: Array) -> Array:
+    """What the scores of each bucket say, drawn towards what those of all hours say, where every bucket has the same weight."""
+    hours = np.zeros(len(buckets), dtype=int)
+    alike = weights / np.bincount(buckets)[buckets]
+    together = unshrunk_offsets(score, alike, hours, windows.max(keepdims=True))
+    alone = unshrunk_offsets(score, weights, buckets, windows)
+    mixed: Array = together + (alone - together) * (windows / (windows + _BUCKET_WINDOWS))[:, None]
+    return mixed
 
 
 def _both_sides(groups: pd.DataFrame, offsets: Array) -> pd.DataFrame:

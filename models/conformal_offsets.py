@@ -6,11 +6,11 @@ regression: Romano, Patterson and Candes 2019). Four things are different from t
 
 - Hours of one window share their luck, and so do series of one window. A group of W windows and S series counts as n = W sqrt(S)
   independent windows, however many rows it has.
-- The level of the rare ones (98 % and 90 %) is that of n observations: they leave out 2q / (1 + c / n) of the scores, c = 3. The
-  others leave out 2q: it is too little evidence that the correction is for, and they are drawn back for that already (see below).
-- The rare ones reach at least as far as an exponential tail fitted to the scores above their 80 % point.
-- Little evidence moves little. The offset is n / (n + n0) of what the scores say, n0 = 1 where it widens, 3 where it narrows, and 20 for
-  the inner intervals, whose move costs pinball loss when it is luck, and which no promise of coverage rests on.
+- The 98 % interval, which is right when it is hardly ever seen to fail, errs on the wide side: its level is that of n observations (it
+  leaves out 0.02 / (1 + c / n) of the scores, c = 3), and it reaches at least as far as an exponential tail fitted to the scores above
+  their 80 % point. The others take the quantile of the scores as it is.
+- Little evidence moves little. The offset is n / (n + n0) of what the scores say, wider or narrower: n0 = 5, and 20 for the intervals
+  inside the 80 % one, which no promise of coverage rests on.
 
 Rows weigh by their width over their series' mean width and mean absolute error, as in the pinball loss that they are moved by: a
 forecast that saw nothing coming has no width, and its scores without bound say nothing about widths.
@@ -27,26 +27,25 @@ import pandas as pd
 from headroom.vocabulary import MEDIAN, QUANTILE_COLUMNS
 from models.hourly_grid import Array
 
-__all__ = ["PAIRS", "RARE", "evidence", "row_weights", "scores", "shrunk", "unshrunk_offsets"]
+__all__ = ["PAIRS", "RARE", "Codes", "evidence", "row_weights", "scores", "shrunk", "unshrunk_offsets"]
 
 # Lower quantile -> the upper one of the same central interval, outermost first.
 PAIRS: Final = dict(zip(QUANTILE_COLUMNS[: len(QUANTILE_COLUMNS) // 2], reversed(QUANTILE_COLUMNS), strict=False))
 _LEFT_OUT: Final = np.array([2.0 * float(low) for low in PAIRS])
-_RARE: Final = _LEFT_OUT <= 0.1 + 1e-9
-# Both ends of the intervals that leave out a tenth or less.
+_RARE: Final = _LEFT_OUT <= 0.02 + 1e-9
+# Both ends of the 98 % interval.
 RARE: Final = frozenset(end for (low, high), rare in zip(PAIRS.items(), _RARE, strict=True) if rare for end in (low, high))
-# The 80 % interval and those around it: what coverage is promised for.
-_OUTER: Final = _LEFT_OUT <= 0.2 + 1e-9
 _CORRECTION: Final = np.where(_RARE, 3.0, 0.0)
 _TAIL_SHARE: Final = 0.2
 # A single score counts up to this, in widths of the 80 % interval.
 _MOST_SCORE: Final = 4.0
-_TO_WIDEN: Final = np.where(_OUTER, 1.0, 20.0)
-_TO_NARROW: Final = np.where(_OUTER, 3.0, 20.0)
+# Windows that the forecast's own widths count as.
+_PRIOR_WINDOWS: Final = np.where(_LEFT_OUT <= 0.2 + 1e-9, 5.0, 20.0)
 
 # Numbers of this kind are sorted in linear time.
 _SMALL: Final = np.int16
-_Codes = npt.NDArray[np.integer]
+# The group 0, 1, ... of every row.
+Codes = npt.NDArray[np.integer]
 
 
 def scores(rows: pd.DataFrame, scale: Array) -> Array:
@@ -67,7 +66,7 @@ def row_weights(rows: pd.DataFrame, scale: Array) -> Array:
     return weights
 
 
-def evidence(rows: pd.DataFrame, groups: _Codes, count: int) -> Array:
+def evidence(rows: pd.DataFrame, groups: Codes, count: int) -> Array:
     """Windows that every group 0 .. `count` - 1 is worth, at least 1: windows (distinct `cutoff`; one without it) x sqrt(series)."""
     window = pd.factorize(rows["cutoff"])[0] if "cutoff" in rows else 0
     named = pd.DataFrame({"group": groups, "series": pd.factorize(rows["unique_id"])[0], "window": window})
@@ -76,19 +75,18 @@ def evidence(rows: pd.DataFrame, groups: _Codes, count: int) -> Array:
     return worth
 
 
-def unshrunk_offsets(score: Array, weights: Array, groups: _Codes, windows: Array) -> Array:
+def unshrunk_offsets(score: Array, weights: Array, groups: Codes, windows: Array) -> Array:
     """Shape (groups, intervals): what the scores alone say; `windows` is the evidence of each group, every group has a row."""
     return np.stack([_offset(score[:, place], weights, groups, windows, place) for place in range(len(PAIRS))], axis=1)
 
 
 def shrunk(offsets: Array, windows: Array) -> Array:
     """`offsets` (groups, intervals) drawn to 0 as far as the evidence is thin."""
-    prior = np.where(offsets > 0, _TO_WIDEN, _TO_NARROW)
-    found: Array = offsets * windows[:, None] / (windows[:, None] + prior)
+    found: Array = offsets * windows[:, None] / (windows[:, None] + _PRIOR_WINDOWS)
     return found
 
 
-def _offset(score: Array, weights: Array, groups: _Codes, windows: Array, place: int) -> Array:
+def _offset(score: Array, weights: Array, groups: Codes, windows: Array, place: int) -> Array:
     """Of one interval, per group."""
     order = np.argsort(score)
     order = order[np.argsort(groups[order].astype(_SMALL if len(windows) <= np.iinfo(_SMALL).max else int), kind="stable")]
@@ -106,7 +104,7 @@ def _offset(score: Array, weights: Array, groups: _Codes, windows: Array, place:
     return reach
 
 
-def _weighted_quantile(value: Array, weight: Array, group: _Codes, level: Array) -> Array:
+def _weighted_quantile(value: Array, weight: Array, group: Codes, level: Array) -> Array:
     """Quantile `level` of every group, of rows sorted by group and value; between rows, linear in the share of weight in their middle."""
     upto = np.cumsum(weight)
     first = np.searchsorted(group, np.arange(len(level)))

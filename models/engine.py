@@ -1,8 +1,8 @@
 """Backtest and forecast of any long frame: the calculation that the training DAG spreads over tasks, in one call.
 
 A window's forecast is made as a training would make it at its cutoff: candidates are fitted on what lies before, their weights come from
-the out-of-fold windows before it, the calibration from other ones of those, in turn (see `models.backtest.split_windows`). The windows of
-a backtest are the last non-overlapping horizons of each series, so the out-of-fold windows of a later one are the test windows of an
+every other out-of-fold window before it (see `models.backtest.split_windows`), the calibration from all of them, each with weights that
+have not seen it (see `models.cross_fit`). The windows of a backtest are the last non-overlapping horizons of each series, so the out-of-fold windows of a later one are the test windows of an
 earlier one and are computed once. Before means by the clock, for all series, wherever each of them ends (see `models.engine_rounds`).
 """
 
@@ -22,6 +22,7 @@ from models.anomaly_doubt import DOUBTED, believed
 from models.backtest import split_windows
 from models.calibration import fit_calibration
 from models.candidates import CANDIDATES, NAIVES
+from models.cross_fit import unseen
 from models.engine_budget import NETWORK, affordable, seconds_of
 from models.engine_clock import EngineClock, engine_clock, without_zone
 from models.engine_rounds import engine_rounds
@@ -36,7 +37,7 @@ from models.young_series import with_young_series
 __all__ = ["FINAL", "BacktestResult", "ForecastResult", "backtest_frame", "forecast_frame"]
 
 FINAL: Final = "headroom"
-# Out-of-fold windows before a cutoff: those that weigh, and those that calibrate.
+# Out-of-fold windows before a cutoff: those that weigh, and those that calibrate only.
 _WEIGHING: Final = 3
 _CALIBRATING: Final = 3
 # Less work than this is not worth another process.
@@ -167,7 +168,7 @@ def _combine(past: pd.DataFrame, now: pd.DataFrame) -> tuple[pd.DataFrame, pd.Da
     mix = with_young_series(ensemble_weights(early) if len(early) else pd.DataFrame(), list(now["unique_id"].unique()))
     final = blend(now, mix)
     if len(late):
-        told = blend(late, mix)
+        told = unseen(early, late, mix) if count > 1 else blend(late, mix)
         parts = [fit_calibration(told, seasoned=bool(grown)).apply(rows) for grown, rows in final.groupby(final["seasoned"].astype(bool))]
         final = pd.concat(parts, ignore_index=True)
     return final.assign(candidate=FINAL), mix

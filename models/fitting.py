@@ -1,4 +1,4 @@
-"""From out-of-fold quantiles to the fitted model: selection on the early windows, calibration and score on the late ones."""
+"""From out-of-fold quantiles to the fitted model: selection on the early windows, score on the late ones, calibration on all."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from models.anomaly_doubt import believed
 from models.backtest import split_windows
 from models.calibration import Calibration, fit_calibration
 from models.candidates import NAIVES
+from models.cross_fit import unseen
 from models.demand_model import DemandModel
 from models.ensemble import blend
 from models.judging import floor_rows, score_rows
@@ -33,7 +34,7 @@ class Fitted:
     Attributes:
         selection: from the early windows.
         weights: of every series of the plan, as in `Selection`.
-        calibration: from the late windows.
+        calibration: from all windows (see `models.cross_fit`).
         judged: the ensemble's rows of the late windows, which no choice has seen, before calibration.
         floor: those of each series' better naive.
         score: mean over series of the pinball loss of `judged` over the floor's.
@@ -59,7 +60,7 @@ def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
     selection = select(early, plan.weight_shrinkage)
     weights = _for_every_series(plan, selection, late)
     own, floor = blend(late, weights), floor_rows(oof, late)
-    calibration = fit_calibration(own)
+    calibration = fit_calibration(unseen(early, late, weights, plan.weight_shrinkage))
     folder = plan.path("model", f"-{_digest(weights, calibration)}")
     if not folder.is_dir():
         model = DemandModel.fit(

@@ -44,7 +44,7 @@ class TrainingOptions:
         shards: parallel shards of series for the per-series models.
         promote: auto (the gate decides), review (a person decides), never.
         windows: backtest windows of 72 hours; fewer when the history is short.
-        calibration_windows: how many of them, at most half, calibrate and judge instead of selecting (see `models.backtest.split_windows`).
+        calibration_windows: how many of them, at most half, judge and calibrate instead of selecting (see `models.backtest.split_windows`).
     """
 
     history_days: int = 41

@@ -67,6 +67,6 @@ def test_the_calibration_of_the_judged_rows_has_not_seen_them() -> None:
     early, late = (rows(WEEKLY, cutoff, 0).assign(**narrow) for cutoff in (EARLY, LATE))
     weights = pd.DataFrame({WEEKLY: [1.0]}, index=pd.Index(["a/b/cpu"], name="unique_id"))
     found = [calibrated_elsewhere(pd.concat([early.assign(y=105.0), late.assign(y=y)]), weights, late.assign(y=y)) for y in (100.0, 200.0)]
-    # As far as one window is believed: by two widths.
-    np.testing.assert_allclose(found[0]["0.9"], late["0.9"] + 2 * (late["0.9"] - late["0.1"]))
+    # As far as one window is believed: by a sixth of the four widths that a single score counts at most.
+    np.testing.assert_allclose(found[0]["0.9"], late["0.9"] + 4 / 6 * (late["0.9"] - late["0.1"]))
     pd.testing.assert_frame_equal(found[0].drop(columns="y"), found[1].drop(columns="y"))

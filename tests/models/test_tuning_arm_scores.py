@@ -107,8 +107,11 @@ def test_a_tuned_training_takes_the_shrinkage_and_its_card_states_the_presets(
     assert all(f"| {choice.arm} |" in cards[0] for choice in plan.tuning.values())
     early, _ = split_windows(pd.concat(frames), options.calibration_windows)
     tuned = ensemble_weights(early, plan.weight_shrinkage)
-    facts = json.loads(next(plan.folder.glob("model-*/model.json")).read_text("utf-8"))
+    folder = next(plan.folder.glob("model-*"))
+    facts = json.loads((folder / "model.json").read_text("utf-8"))
     saved = facts["weights"]
     assert {series: Tuning(**told) for series, told in facts["tuning"].items()} == plan.parameters
     for series in made.series:
         assert saved[series] == pytest.approx({name: share for name, share in tuned.loc[series].items() if share > 0})
+    told = pd.read_parquet(folder / "calibration.parquet").query("unique_id == '*' and quantile == '0.9'")
+    assert told["rows"].sum() == len(made.series) * options.windows * 72  # all windows calibrate
