@@ -164,7 +164,8 @@ def _combine(past: pd.DataFrame, now: pd.DataFrame) -> tuple[pd.DataFrame, pd.Da
     """(the final forecast for the rows of `now`, weights) from the out-of-fold rows of the windows before."""
     count = past["cutoff"].nunique()
     early, late = split_windows(past, min(_CALIBRATING, count // 2)) if count > 1 else (past, past)
-    mix = with_young_series(ensemble_weights(early) if len(early) else pd.DataFrame(), list(now["unique_id"].unique()))
+    served, names = list(now["unique_id"].unique()), [str(name) for name in now["candidate"].unique()]
+    mix = with_young_series(ensemble_weights(early) if len(early) else pd.DataFrame(), served, names)
     final = blend(now, mix)
     if len(late):
         told = blend(late, mix)

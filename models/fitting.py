@@ -15,13 +15,13 @@ import pandas as pd
 from models.anomaly_doubt import believed
 from models.backtest import split_windows
 from models.calibration import Calibration, fit_calibration
-from models.candidates import NAIVES
 from models.demand_model import DemandModel
 from models.ensemble import blend
 from models.judging import floor_rows, score_rows
 from models.selection import Selection, select
 from models.training_plan import TrainingPlan
 from models.tuning.arm_scores import arm_scores
+from models.young_series import with_young_series
 
 __all__ = ["Fitted", "fit_chosen"]
 
@@ -86,13 +86,12 @@ def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
 
 
 def _for_every_series(plan: TrainingPlan, selection: Selection, late: pd.DataFrame) -> pd.DataFrame:
-    """A series too young for the early windows is weighed on the late ones; one too young for those repeats its last day."""
+    """A series too young for the early windows is weighed on the late ones; one too young for those has weights by `models.young_series`."""
     young = late[~late["unique_id"].isin(selection.weights.index)]
     tables = [selection.weights] + ([select(young, plan.weight_shrinkage).weights] if len(young) else [])
     trained = sorted({series for shard in plan.shards.values() for series in shard.series})
-    known = pd.concat(tables).reindex(trained).fillna(0.0)
-    known.loc[known.sum(axis=1) == 0, NAIVES[0]] = 1.0
-    return known.fillna(0.0)
+    known = pd.concat(tables).fillna(0.0)
+    return with_young_series(known, trained, list(known.columns)).reindex(trained)
 
 
 def _as_mapping(weights: pd.DataFrame) -> Mapping[str, Mapping[str, float]]:

@@ -19,13 +19,32 @@ WEIGHTS = pd.DataFrame(
 
 @pytest.mark.parametrize(("name", "weight"), [("r/new/cpu", 0.3), ("r/new/memory", 1.0), ("r/new/bandwidth", 1.6 / 3)])
 def test_it_has_the_weights_of_its_segment_or_of_all(name: str, weight: float) -> None:
-    found = with_young_series(WEIGHTS, ["r/a/cpu", name])
+    found = with_young_series(WEIGHTS, ["r/a/cpu", name], ["lightgbm", NAIVES[0]])
     assert found.loc[name].to_dict() == pytest.approx({"lightgbm": weight, NAIVES[0]: 1 - weight})
     pd.testing.assert_frame_equal(found.drop(index=name), WEIGHTS)
 
 
-def test_where_nobody_has_weights_the_last_day_is_repeated() -> None:
-    assert with_young_series(pd.DataFrame(), ["a"]).loc["a"].to_dict() == {NAIVES[0]: 1.0}
+def test_where_nobody_has_weights_all_that_are_no_naive_weigh_alike() -> None:
+    found = with_young_series(pd.DataFrame(), ["a"], [*NAIVES, "lightgbm", "flair"])
+    assert found.loc["a"].to_dict() == {"flair": 0.5, "lightgbm": 0.5}
+    assert with_young_series(pd.DataFrame(), ["a"], NAIVES).loc["a"].to_dict() == dict.fromkeys(NAIVES, 0.5)
+
+
+def test_series_that_are_all_too_young_to_be_judged_are_forecast_better_than_by_the_last_day() -> None:
+    ds = pd.date_range("2026-03-03", periods=24 * 7, freq="h", unit="us")
+    random, cutoff = np.random.default_rng(1), ds[96]
+    day = 2 + np.sin(2 * np.pi * ds.hour / 24)
+    rows = pd.concat(
+        [pd.DataFrame({"unique_id": f"r/s{n}/cpu", "ds": ds, "y": 50 * day * random.normal(1, 0.1, len(ds))}) for n in range(8)]
+    )
+    found = forecast_frame(
+        LongFrame(rows[rows["ds"] < cutoff].reset_index(drop=True), HOUR), horizon=72, candidates=("seasonal-ridge", "flair")
+    )
+    assert set(found.weights["candidate"]) == {"seasonal-ridge", "flair"}
+    truth = rows[rows["ds"] >= cutoff].merge(found.forecasts, on=["unique_id", "ds"])
+    naive = truth.merge(rows.assign(ds=rows["ds"] + 72 * HOUR).rename(columns={"y": "before"}), on=["unique_id", "ds"])["before"]
+    assert (truth["y"] - truth["0.5"]).abs().mean() < 0.9 * (truth["y"].to_numpy() - naive).abs().mean()
+    assert ((truth["0.1"] <= truth["y"]) & (truth["y"] <= truth["0.9"])).mean() > 0.7
 
 
 def test_four_days_among_longer_series_are_forecast_better_than_by_the_last_day() -> None:
