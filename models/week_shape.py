@@ -5,7 +5,7 @@ p of one week, the mean over the weeks of the series that were measured for two 
 multiplied by 1 - 2 v / m, or by 0 when that is less, where m is their mean square and v what the means of so many series, and of so many weeks,
 would vary by chance (as in James and Stein 1961). A young series takes part in it by as much as its own days say,
 
-    f = 1 + b (p - 1),     b = (sum x z + k) / (sum x^2 + k),     0 <= b <= 2,
+    f = 1 + b (p - 1),     b = (sum x z + k) / (sum x^2 + k),     0 <= b <= 1,
 
 with x and z the departures of its days from their mean, by the profile and as measured: b is 1 where its days do not tell.
 """
@@ -33,7 +33,6 @@ _FILE: Final = "week-shape.npz"
 _PRIOR: Final = 0.02
 # Part of the mean that is added to both sides of a ratio, so that hours without demand give none beyond belief.
 _LEAST: Final = 0.02
-_MOST_SHARE: Final = 2.0
 _LEAST_RATIO: Final = 0.1
 # Variances that a departure must stand out from.
 _CLEAR: Final = 2.0
@@ -165,7 +164,7 @@ def _own_share(shape: Array, days: Array) -> Array:
     """Shape (rows,): b, from the means of a row's days by the profile and as measured."""
     x, z = (part / np.maximum(np.nanmean(np.abs(part), axis=1, keepdims=True), 1e-12) - 1.0 for part in (shape, days))
     share: Array = (np.nansum(x * z, axis=1) + _PRIOR) / (np.nansum(x * x, axis=1) + _PRIOR)
-    return np.clip(share, 0.0, _MOST_SHARE)
+    return np.clip(share, 0.0, 1.0)
 
 
 def _spread(days: Array) -> Array:
