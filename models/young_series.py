@@ -39,4 +39,4 @@ def with_young_series(weights: pd.DataFrame, served: Sequence[str], candidates: 
 def equal_weights(series: Sequence[str], candidates: Sequence[str]) -> pd.DataFrame:
     """Equal weights of those of `candidates` that are no naive, or of the naives when there is nothing else, for all of `series` alike."""
     names = [name for name in sorted(set(candidates)) if name not in NAIVES] or sorted(set(candidates))
-    return pd.DataFrame(1.0 / len(names), index=pd.Index(series, name="unique_id", dtype=object), columns=names)
+    return pd.DataFrame(1.0 / len(names), index=pd.Index(list(series), name="unique_id", dtype=object), columns=names)
