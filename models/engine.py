@@ -32,7 +32,7 @@ from models.hourly_grid import unservable
 from models.long_frame import LongFrame
 from models.trial import may_win, sampled, trial_windows
 from models.visible_events import events_known_at
-from models.young_series import with_young_series
+from models.young_series import equal_weights, with_young_series
 
 __all__ = ["FINAL", "BacktestResult", "ForecastResult", "backtest_frame", "forecast_frame"]
 
@@ -162,13 +162,17 @@ def _combined(clock: EngineClock, made: Rows, wanted: pd.DataFrame) -> tuple[pd.
 
 
 def _combine(past: pd.DataFrame, now: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(the final forecast for the rows of `now`, weights) from the out-of-fold rows of the windows before."""
+    """(the final forecast for the rows of `now`, weights) from the out-of-fold rows of the windows before.
+
+    A single window calibrates and weighs nothing: no window does both.
+    """
     count = past["cutoff"].nunique()
-    early, late = split_windows(past, min(_CALIBRATING, count // 2)) if count > 1 else (past, past)
-    mix = with_young_series(ensemble_weights(early) if len(early) else pd.DataFrame(), list(now["unique_id"].unique()))
+    early, late = split_windows(past, min(_CALIBRATING, count // 2)) if count > 1 else (past.iloc[:0], past)
+    served, names = list(now["unique_id"].unique()), [str(name) for name in now["candidate"].unique()]
+    mix = with_young_series(ensemble_weights(early) if len(early) else pd.DataFrame(), served, names)
     final = blend(now, mix)
     if len(late):
-        told = unseen(early, late, mix) if count > 1 else blend(late, mix)
+        told = unseen(early, late, mix) if len(early) else blend(late, equal_weights(list(late["unique_id"].unique()), names))
         parts = [fit_calibration(told, seasoned=bool(grown)).apply(rows) for grown, rows in final.groupby(final["seasoned"].astype(bool))]
         final = pd.concat(parts, ignore_index=True)
     return final.assign(candidate=FINAL), mix

@@ -15,7 +15,6 @@ import pandas as pd
 from models.anomaly_doubt import believed
 from models.backtest import split_windows
 from models.calibration import Calibration, fit_calibration
-from models.candidates import NAIVES
 from models.cross_fit import unseen
 from models.demand_model import DemandModel
 from models.ensemble import blend
@@ -23,6 +22,7 @@ from models.judging import floor_rows, score_rows
 from models.selection import Selection, select
 from models.training_plan import TrainingPlan
 from models.tuning.arm_scores import arm_scores
+from models.young_series import with_young_series
 
 __all__ = ["Fitted", "fit_chosen"]
 
@@ -58,7 +58,7 @@ def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
     """Select, calibrate and fit; a model that was fitted for this plan before is opened instead of fitted again."""
     early, late = split_windows(oof, min(plan.options.calibration_windows, oof["cutoff"].nunique() // 2))
     selection = select(early, plan.weight_shrinkage)
-    weights = _for_every_series(plan, selection, late)
+    weights = _for_every_series(plan, selection)
     own, floor = blend(late, weights), floor_rows(oof, late)
     calibration = fit_calibration(unseen(early, late, weights, plan.weight_shrinkage))
     folder = plan.path("model", f"-{_digest(weights, calibration)}")
@@ -86,14 +86,10 @@ def fit_chosen(plan: TrainingPlan, oof: pd.DataFrame) -> Fitted:
     )
 
 
-def _for_every_series(plan: TrainingPlan, selection: Selection, late: pd.DataFrame) -> pd.DataFrame:
-    """A series too young for the early windows is weighed on the late ones; one too young for those repeats its last day."""
-    young = late[~late["unique_id"].isin(selection.weights.index)]
-    tables = [selection.weights] + ([select(young, plan.weight_shrinkage).weights] if len(young) else [])
+def _for_every_series(plan: TrainingPlan, selection: Selection) -> pd.DataFrame:
+    """A series too young for the early windows has weights by `models.young_series`: the late ones calibrate it."""
     trained = sorted({series for shard in plan.shards.values() for series in shard.series})
-    known = pd.concat(tables).reindex(trained).fillna(0.0)
-    known.loc[known.sum(axis=1) == 0, NAIVES[0]] = 1.0
-    return known.fillna(0.0)
+    return with_young_series(selection.weights, trained, list(selection.weights.columns)).reindex(trained)
 
 
 def _as_mapping(weights: pd.DataFrame) -> Mapping[str, Mapping[str, float]]:

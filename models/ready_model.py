@@ -23,6 +23,7 @@ from models.forecaster import SeriesCalendar
 from models.hourly_grid import recent, unservable
 from models.rhythm import hours_ahead
 from models.visible_events import events_known_at
+from models.young_series import with_young_series
 
 __all__ = ["HELD_OUT", "READY", "fit_ready"]
 
@@ -51,14 +52,13 @@ def fit_ready(
         days = calendar.rhythm.shortest * calendar.rhythm.step / pd.Timedelta(days=1)
         raise BadInputError(f"no series has {days:g} days of history before {moment.tz_localize(None)}; choose a later time")
     oof = _held_out(history, events, calendar, names, moment, seed)
-    weights: dict[str, dict[str, float]] = {name: {NAIVES[0]: 1.0} for name in served}
-    calibration = Calibration.none()
-    cutoffs = len(oof["cutoff"].unique())
+    cutoffs, told, calibration = oof["cutoff"].nunique(), pd.DataFrame(), Calibration.none()
     if cutoffs > 1:
         early, late = split_windows(oof, cutoffs // 2)
-        mix = ensemble_weights(early)
-        weights |= {str(name): {str(c): float(w) for c, w in row.items() if w > 0} for name, row in mix.iterrows() if name in weights}
-        calibration = fit_calibration(blend(late[late["unique_id"].isin(mix.index)], mix))
+        told = ensemble_weights(early)
+        calibration = fit_calibration(blend(late[late["unique_id"].isin(told.index)], told))
+    mix = with_young_series(told, served, names).loc[served]
+    weights = {str(name): {str(candidate): float(share) for candidate, share in row.items() if share > 0} for name, row in mix.iterrows()}
     return DemandModel.fit(seen, events, calendar, weights=weights, calibration=calibration, issue_time=moment, seed=seed)
 
 

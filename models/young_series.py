@@ -1,7 +1,7 @@
-"""Weights of an ensemble for series that no out-of-fold window tells about: what was learnt from the others.
+"""Weights of an ensemble for series that no out-of-fold window tells about: what was learnt from the others, or else equal ones.
 
-A series of three days has no window that could be forecast and judged. Repeating its last day was all that it got; on 20 sets of series of 3.5 and
-5.5 days, cut from recordings before their last nine days, the others' weights lowered the loss of such series in every set, by 37 % in the mean.
+Where nobody has been judged, weights are what `models.ensemble` draws all weights towards when windows are few: equal ones of all candidates that
+are no naive. Decision 12 has what that brings.
 """
 
 from __future__ import annotations
@@ -14,21 +14,29 @@ import pandas as pd
 from models.candidates import NAIVES
 from models.ensemble import segment_of
 
-__all__ = ["with_young_series"]
+__all__ = ["equal_weights", "with_young_series"]
 
 
-def with_young_series(weights: pd.DataFrame, served: Sequence[str]) -> pd.DataFrame:
-    """`weights` (see `models.ensemble.ensemble_weights`) and those of the `served` series that they do not have.
+def with_young_series(weights: pd.DataFrame, served: Sequence[str], candidates: Sequence[str]) -> pd.DataFrame:
+    """`weights` (see `models.ensemble.ensemble_weights`; may be empty) and those of the `served` series that they do not have.
 
-    These have the mean weights of their segment, of all series where nobody of their segment has any, and the last day where nobody has.
+    These have the mean weights of their segment, of all series where nobody of their segment has any, and where nobody has `equal_weights`.
+
+    Args:
+        candidates: those that forecast.
     """
     young = sorted(set(served) - set(weights.index))
     if not young:
         return weights
-    index = pd.Index(young, name="unique_id")
     if weights.empty:
-        return pd.DataFrame(1.0, index=index, columns=[NAIVES[0]])
+        return equal_weights(young, candidates)
     segments = segment_of(pd.Series(weights.index, index=weights.index, dtype=str))
     alike = weights.groupby(segments).mean().reindex(segment_of(pd.Series(young, dtype=str))).to_numpy()
     mean = np.where(np.isnan(alike), weights.mean().to_numpy(), alike)
-    return pd.concat([weights, pd.DataFrame(mean, index=index, columns=weights.columns)])
+    return pd.concat([weights, pd.DataFrame(mean, index=pd.Index(young, name="unique_id"), columns=weights.columns)])
+
+
+def equal_weights(series: Sequence[str], candidates: Sequence[str]) -> pd.DataFrame:
+    """Equal weights of those of `candidates` that are no naive, or of the naives when there is nothing else, for all of `series` alike."""
+    names = [name for name in sorted(set(candidates)) if name not in NAIVES] or sorted(set(candidates))
+    return pd.DataFrame(1.0 / len(names), index=pd.Index(list(series), name="unique_id", dtype=object), columns=names)

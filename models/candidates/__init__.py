@@ -37,6 +37,7 @@ def create(name: str, *, seed: int = 0, tuning: Mapping[str, Tuning] | None = No
         return bare(name)
     from models.candidates.driver_adjusted import DriverAdjusted
     from models.candidates.level_adjusted import LevelAdjusted
+    from models.candidates.young_adjusted import YoungAdjusted
 
     inner = bare(name, seed=seed, tuning=tuning)
     limits = {series: told.history_days for series, told in (tuning or {}).items() if told.history_days < ARMS[DEFAULT_ARM].history_days}
@@ -44,7 +45,7 @@ def create(name: str, *, seed: int = 0, tuning: Mapping[str, Tuning] | None = No
         from models.candidates.limited_history import LimitedHistory
 
         inner = LimitedHistory(inner, limits)
-    return DriverAdjusted(LevelAdjusted(inner))
+    return DriverAdjusted(LevelAdjusted(YoungAdjusted(inner)))
 
 
 def unwrapped(forecaster: Forecaster | None) -> Forecaster | None:

@@ -41,7 +41,7 @@ def settings() -> Settings:
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short warm-up: how long it is is not what is tested. Five days are too few to weigh candidates, so the last day is repeated."""
+    """A short warm-up: how long it is is not what is tested. Five days are too few to weigh candidates, so all that are no naive weigh alike."""
     monkeypatch.setattr("models.next_minutes._WARM_UP", 4)
 
 
