@@ -208,6 +208,11 @@ def test_a_frame_without_any_history_is_refused_with_the_reason():
         forecast_frame(frame(rows("new/web/cpu", END, days=2)), horizon=HORIZON, candidates=RIDGE)
 
 
+def test_a_single_window_before_calibrates_and_weighs_nothing():
+    found = forecast_frame(frame(rows("a/web/cpu", END, days=5)), horizon=HORIZON, candidates=("seasonal-ridge", "flair"))
+    assert found.weights.set_index("candidate")["weight"].to_dict() == {"flair": 0.5, "seasonal-ridge": 0.5}
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_rows_of_one(monkeypatch):
     monkeypatch.setattr("models.engine._SECONDS_PER_WORKER", 1e-6)
