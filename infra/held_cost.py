@@ -57,7 +57,7 @@ def held_usd_by_hour(settings: Settings, plan: pd.DataFrame, issue_time: pd.Time
 
 def within_held_budget(
     settings: Settings,
-    plan_within: Callable[[Array], pd.DataFrame],
+    plan_within: Callable[[Array, Array], pd.DataFrame],
     budgets: DayBudgets,
     *,
     usd: Array,
@@ -69,13 +69,13 @@ def within_held_budget(
     what is too much and what no plan meets. Today may stay above when nothing helps.
 
     Args:
-        plan_within: takes USD of each day, and may hold more than the first of them, of today, where that is the least.
+        plan_within: takes USD of each day and how much every hour counts in it (at first `budgets.own`, then `budgets.weights`), and may hold more than the first of them, of today, where that is the least.
         usd: (days,) at most `budgets.usd`.
 
     Raises:
         BadInputError: as `plan_within` with the whole budget, or when no smaller one is found that does.
     """
-    plan, tried = plan_within(usd), usd
+    plan, tried = plan_within(usd, budgets.own), usd
     held = budgets.by_day(held_usd_by_hour(settings, plan, issue_time))
     low, before = np.zeros(usd.size), (usd, np.full(usd.size, np.inf))
     later = np.arange(usd.size) > 0
@@ -85,7 +85,7 @@ def within_held_budget(
             return plan
         lowered = np.where(over, _lowered(tried, held, before, usd * _SLACK, low), tried)
         try:
-            found = plan_within(lowered)
+            found = plan_within(lowered, budgets.weights)
         except BadInputError:
             low = np.where(over & later, lowered, low)
         else:
