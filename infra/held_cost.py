@@ -25,6 +25,8 @@ _CENT: Final = 0.01
 _ROUNDS: Final = 16
 # Of the budget in proportion, which whole machines may miss by a little.
 _SLACK: Final = 0.999
+# What the last lowering must have saved; else the next is twice as large, at first up to the part below, and twice that every fourth round.
+_NOTICED: Final = 0.99
 _LARGEST_STEP: Final = 0.05
 
 Array = npt.NDArray[np.float64]
@@ -79,11 +81,11 @@ def within_held_budget(
     held = budgets.by_day(held_usd_by_hour(settings, plan, issue_time))
     low, before = np.zeros(usd.size), (usd, np.full(usd.size, np.inf))
     later = np.arange(usd.size) > 0
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
         over = held > usd + _CENT
         if not over.any():
             return plan
-        lowered = np.where(over, _lowered(tried, held, before, usd * _SLACK, low), tried)
+        lowered = np.where(over, _lowered(tried, held, before, usd * _SLACK, low, _LARGEST_STEP * 2.0 ** (number // 4)), tried)
         try:
             found = plan_within(lowered, budgets.weights)
         except BadInputError:
@@ -100,15 +102,15 @@ def within_held_budget(
     )
 
 
-def _lowered(tried: Array, held: Array, before: tuple[Array, Array], target: Array, low: Array) -> Array:
+def _lowered(tried: Array, held: Array, before: tuple[Array, Array], target: Array, low: Array, most: float) -> Array:
     """The budgets in proportion, at most half way to `low`.
 
-    Whole machines make steps of what is held: where the last lowering changed nothing, the next is twice as large, up to a part of the budget.
+    Whole machines make steps of what is held: where the last lowering changed little, the next is twice as large, up to the part `most`.
     What is held over the budget of the hours is flat at first, where peaks are held for long, and then steep: a line through two plans goes too far.
     """
     found = tried * target / np.maximum(held, _CENT)
-    twice = np.minimum(2 * np.maximum(before[0] - tried, 0.0), _LARGEST_STEP * tried)
-    found = np.where(held >= before[1], np.minimum(found, tried - twice), found)
+    twice = np.minimum(2 * np.maximum(before[0] - tried, 0.0), most * tried)
+    found = np.where(held >= _NOTICED * before[1], np.minimum(found, tried - twice), found)
     return np.maximum(found, (low + tried) / 2)
 
 
