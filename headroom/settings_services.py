@@ -258,7 +258,8 @@ class Policy(Strict):
     boost_hours_per_week: NotNegative = Field(default=24.0, description="hours of boosts that all services may have in seven days")
     demand_statistic: Literal["max", "mean"] = Field(default="max", description="what an hour of measurements counts as")
     budget_usd_per_day: Positive = Field(
-        default=10_000, description="of a UTC day; above it machines go from hot to warm, then cold, least critical first; refused if the floors alone are above"
+        default=10_000,
+        description="of a UTC day; above it machines go from hot to warm, then cold, least critical first; refused if the floors alone are above",
     )
     approval_usd_per_day: NotNegative = Field(default=1_000, description="an increase above it waits for a person")
     approval_decrease_usd_per_day: NotNegative | None = Field(

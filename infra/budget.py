@@ -69,7 +69,13 @@ def plan_usd_per_day(plan: pd.DataFrame, column: str = "cost_usd") -> float:
 
 
 def fit_budget(
-    plan: pd.DataFrame, budgets: DayBudgets, *, usd: npt.NDArray[np.float64], rank: Mapping[str, int], issue_time: pd.Timestamp
+    plan: pd.DataFrame,
+    budgets: DayBudgets,
+    *,
+    usd: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    rank: Mapping[str, int],
+    issue_time: pd.Timestamp,
 ) -> pd.DataFrame:
     """`plan` with no UTC day whose hours cost more than `usd`, except today, which is then held at the least.
 
@@ -79,8 +85,9 @@ def fit_budget(
 
     Args:
         plan: needs `hot, warm, cold, minimum, hot_usd, warm_usd, why` beside the keys.
-        budgets: which hours count in which day.
+        budgets: the days.
         usd: (days,) what the hours of each may cost.
+        weights: (days, hours) how much each counts.
         rank: of every service, the least critical first.
         issue_time: a full hour.
 
@@ -89,8 +96,8 @@ def fit_budget(
     """
     plan = plan.copy()
     hour = ((plan["ds"] - issue_time) // pd.Timedelta("1h")).to_numpy(int)
-    for day, (weights, limit) in enumerate(zip(budgets.weights, usd, strict=True)):
-        share = pd.Series(weights[hour], index=plan.index)
+    for day, (counts, limit) in enumerate(zip(weights, usd, strict=True)):
+        share = pd.Series(counts[hour], index=plan.index)
         cost = float((_cost(plan) * share).sum())
         excess, words = cost - limit, f"; {_named(budgets, day, limit)} exceeded ({cost:,.0f})"
         for gives in (_hot_to_warm, _to_cold):

@@ -50,7 +50,8 @@ class DayBudgets:
         spent: as given.
         begins: (days,) the first hour of each day, counted from the issue time.
         usd: (days,) what may be held in the hours of each; at least 0.
-        weights: (days, hours) how much an hour of the plan counts in each day.
+        own: (days, hours) 1 for the hours of each day, 0 for others.
+        weights: (days, hours) how much an hour of the plan counts in what is held in each day.
 
     What is held in an hour is the most of a window of plan hours, from the allocation before it until the lead after the next, so that
     the first hours of a day are paid for by the day before as well. `weights` are the window's means, summed over the hours of the day: they
@@ -61,6 +62,7 @@ class DayBudgets:
     spent: SpentToday
     begins: npt.NDArray[np.int64]
     usd: Array
+    own: Array
     weights: Array
 
     def by_day(self, usd_per_hour: Array) -> Array:
@@ -105,7 +107,8 @@ def day_budgets(settings: Settings, *, issue_time: pd.Timestamp, hours: int, spe
     left = max(per_day - spent.usd - unknown - spent.beside_usd_per_hour * ahead, 0.0)
     usd[0] = left * there[0] / ahead  # a plan that ends today has its part
     lead = max((boot_lead_hours(service.capacity) for service in settings.services.values()), default=0)
-    return DayBudgets(per_day, spent, begins, usd, _weights(begins, hours, settings.policy.hold_hours, lead))
+    own = np.equal(np.arange(begins.size)[:, None], day).astype(np.float64)
+    return DayBudgets(per_day, spent, begins, usd, own, _weights(begins, hours, settings.policy.hold_hours, lead))
 
 
 def _weights(begins: npt.NDArray[np.int64], hours: int, hold: int, lead: int) -> Array:

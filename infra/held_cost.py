@@ -25,6 +25,9 @@ _CENT: Final = 0.01
 _ROUNDS: Final = 16
 # Of the budget in proportion, which whole machines may miss by a little.
 _SLACK: Final = 0.999
+# What the last lowering must have saved; else the next is twice as large, at first up to the part below, and twice that every fourth round.
+_NOTICED: Final = 0.99
+_LARGEST_STEP: Final = 0.05
 
 Array = npt.NDArray[np.float64]
 
@@ -56,7 +59,7 @@ def held_usd_by_hour(settings: Settings, plan: pd.DataFrame, issue_time: pd.Time
 
 def within_held_budget(
     settings: Settings,
-    plan_within: Callable[[Array], pd.DataFrame],
+    plan_within: Callable[[Array, Array], pd.DataFrame],
     budgets: DayBudgets,
     *,
     usd: Array,
@@ -64,27 +67,27 @@ def within_held_budget(
 ) -> pd.DataFrame:
     """The plan that `plan_within` makes with a budget for its hours in each day, and that costs in no day more than `usd` as it will be held.
 
-    The hours get the whole budget wherever holding adds nothing that matters. In days that are held for too much it is lowered: in proportion,
-    then along the line through the last two (secant), between what is too much and what no plan meets. Today may stay above when nothing helps.
+    The hours get the whole budget wherever holding adds nothing that matters. In days that are held for too much it is lowered, between
+    what is too much and what no plan meets. Today may stay above when nothing helps.
 
     Args:
-        plan_within: takes USD of each day, and may hold more than the first of them, of today, where that is the least.
+        plan_within: takes USD of each day and how much every hour counts in it (at first `budgets.own`, then `budgets.weights`), and may hold more than the first of them, of today, where that is the least.
         usd: (days,) at most `budgets.usd`.
 
     Raises:
         BadInputError: as `plan_within` with the whole budget, or when no smaller one is found that does.
     """
-    plan, tried = plan_within(usd), usd
+    plan, tried = plan_within(usd, budgets.own), usd
     held = budgets.by_day(held_usd_by_hour(settings, plan, issue_time))
-    low, before = np.zeros(usd.size), (np.zeros(usd.size), np.zeros(usd.size))
+    low, before = np.zeros(usd.size), (usd, np.full(usd.size, np.inf))
     later = np.arange(usd.size) > 0
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
         over = held > usd + _CENT
         if not over.any():
             return plan
-        lowered = np.where(over, _lowered(tried, held, before, usd * _SLACK, low), tried)
+        lowered = np.where(over, _lowered(tried, held, before, usd * _SLACK, low, _LARGEST_STEP * 2.0 ** (number // 4)), tried)
         try:
-            found = plan_within(lowered)
+            found = plan_within(lowered, budgets.weights)
         except BadInputError:
             low = np.where(over & later, lowered, low)
         else:
@@ -99,15 +102,15 @@ def within_held_budget(
     )
 
 
-def _lowered(tried: Array, held: Array, before: tuple[Array, Array], target: Array, low: Array) -> Array:
-    """The budgets at which the line through the last two plans holds for `target`, or in proportion where it does not fall; at most half way to `low`."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        line = tried - (held - target) * (tried - before[0]) / (held - before[1])
-        share = tried * target / held
-    usable = np.isfinite(line) & (line < tried)
-    found = np.where(usable, line, share)
-    # Whole machines make steps of it: where the last step changed nothing, the next is twice as large.
-    found = np.minimum(found, np.where(held < before[1], np.inf, tried - 2 * np.maximum(before[0] - tried, 0.0)))
+def _lowered(tried: Array, held: Array, before: tuple[Array, Array], target: Array, low: Array, most: float) -> Array:
+    """The budgets in proportion, at most half way to `low`.
+
+    Whole machines make steps of what is held: where the last lowering changed little, the next is twice as large, up to the part `most`.
+    What is held over the budget of the hours is flat at first, where peaks are held for long, and then steep: a line through two plans goes too far.
+    """
+    found = tried * target / np.maximum(held, _CENT)
+    twice = np.minimum(2 * np.maximum(before[0] - tried, 0.0), most * tried)
+    found = np.where(held >= _NOTICED * before[1], np.minimum(found, tried - twice), found)
     return np.maximum(found, (low + tried) / 2)
 
 

@@ -98,7 +98,9 @@ def plan_capacity(
         rank = {name: -service.rank for name, service in settings.services.items()}
         fit = partial(fit_budget, pd.concat(by_hour, ignore_index=True), budgets, rank=rank, issue_time=issue_time)
         room = np.maximum(usd - _held_by_day(settings, _least(need), budgets, issue_time), 0.0)
-        plan = within_held_budget(settings, lambda tried: fit(usd=tried), budgets, usd=room, issue_time=issue_time)
+        plan = within_held_budget(
+            settings, lambda tried, weights: fit(usd=tried, weights=weights), budgets, usd=room, issue_time=issue_time
+        )
         usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
     if len(together):
         plan = pd.concat([plan, _together(settings, together, need, usd, budgets, issue_time, boosts)])
@@ -167,9 +169,9 @@ def _together(
     stored = _held_by_day(settings, _least(need[need["resource"] == "storage"]), budgets, issue_time)
     boosted = _boosted(need, boosts)
 
-    def within(tried: Array) -> pd.DataFrame:
+    def within(tried: Array, weights: Array) -> pd.DataFrame:
         budget = np.maximum(tried - stored, 0.0)
-        plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=budgets.weights, boosted=boosted != "")
+        plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=weights, boosted=boosted != "")
         words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
         plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
         return with_unit_prices(settings, _unreservable_is_cold(settings, plan))

@@ -72,9 +72,15 @@ class _Entries:
         self._parts: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], FloatArray]] = []
 
     def add(self, rows: IntArray, columns: IntArray, values: FloatArray | float) -> None:
-        rows, columns, values = np.broadcast_arrays(rows, columns, values)
-        there = (rows >= 0) & (columns >= 0) & (values != 0)
-        self._parts.append((rows[there].astype(np.int32), columns[there].astype(np.int32), values[there].astype(np.float64)))
+        # What has nothing to drop, which is most of a program, is told before it is spread out.
+        whole = bool((rows >= 0).all() and (columns >= 0).all() and np.all(values != 0))
+        narrow = rows.astype(np.int32), columns.astype(np.int32), np.asarray(values, dtype=np.float64)
+        row, column, value = np.broadcast_arrays(*narrow)
+        if whole:
+            self._parts.append((row.ravel(), column.ravel(), value.ravel()))
+        else:
+            there = (row >= 0) & (column >= 0) & (value != 0)
+            self._parts.append((row[there], column[there], value[there]))
 
     def matrix(self, rows: int, columns: int) -> sparse.csc_array:
         row, column, value = (np.concatenate([part[i] for part in self._parts]) for i in range(3))
@@ -213,7 +219,12 @@ def _row_limits(problem: Problem, layout: Layout) -> FloatArray:
 def _put(target: FloatArray, where: IntArray, values: FloatArray) -> None:
     full = np.broadcast_to(values, where.shape)
     there = where >= 0
-    target[where[there]] = full[there]
+    if where.flags.c_contiguous:
+        # A layout numbers what is there one after the other.
+        first, count = int(where.flat[np.argmax(there)]) if where.size else 0, int(np.count_nonzero(there))
+        target[first : first + count] = full.ravel() if count == where.size else full[there]
+    else:
+        target[where[there]] = full[there]
 
 
 def _finite(price: FloatArray) -> FloatArray:
