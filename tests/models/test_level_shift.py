@@ -116,3 +116,31 @@ def test_the_naives_stay_naive_and_a_calm_history_is_handed_on_as_it_is():
         for maker in (bare, create)
     )
     pd.testing.assert_frame_equal(own, wrapped)
+
+
+def episode(values: np.ndarray, days: int) -> np.ndarray:
+    """Twice as much on the first of the last `days`, and less of it on every day since, by a sixth of the whole."""
+    since = np.arange(values.shape[1]) // 24 - (DAYS - days)
+    return values * np.where(since >= 0, 2.0 ** (1 - since / 6), 1.0)
+
+
+@pytest.mark.parametrize("days", [3, 4, 5])
+def test_six_tenths_of_what_is_left_of_a_change_that_recedes_is_believed_in_its_first_week(days: int):
+    rows, found = level_changes(episode(demand(), days), HOURLY)
+    assert rows.size == 5
+    np.testing.assert_allclose(found[:, 0], 0.6 * np.log(2) * (1 - (days - 1) / 6), rtol=0.15)
+    assert (found[:, -days * 24 :] == 0).all()
+
+
+def test_a_change_that_has_lasted_a_week_is_believed_whole_however_unsteady_its_days_were():
+    unsteady = changed(demand(), 7, 2.0)
+    unsteady[:, -4 * 24 : -3 * 24] *= 1.3
+    found = level_changes(unsteady, HOURLY)[1]
+    np.testing.assert_allclose(np.exp(found[:, 0]), 2.0 * 1.3 ** (1 / 7), rtol=0.1)
+
+
+def test_two_changes_are_told_beside_each_other():
+    """The first that is found takes the other for noise, and is told too small by itself."""
+    found = np.exp(level_changes(changed(changed(demand(), 15, 3.0), 4, 0.5), HOURLY)[1])
+    np.testing.assert_allclose(found[:, 0], 1.5, rtol=0.05)
+    np.testing.assert_allclose(found[:, -10 * 24], 0.5, rtol=0.05)
