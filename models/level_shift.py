@@ -46,7 +46,7 @@ _LEAST_RAMP: Final = float(np.log(4 / 3))
 _CLEAR: Final = 4.0
 # Share of the weekdays' residual variance that the step must explain.
 _EXPLAINED: Final = 0.5
-# What is left of a change younger than a week in the next three days, as a share of what its last day had of it: 166 of them, 0.6 in the mean.
+# What is left of a change younger than a week in the next three days, as a share of what its last day had of it (decision 13).
 _LASTING: Final = 0.6
 # Share of a change that no day may depart by, for the change to be believed whole however young it is.
 _STEADY: Final = 0.1
