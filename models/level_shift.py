@@ -48,12 +48,16 @@ _CLEAR: Final = 4.0
 _EXPLAINED: Final = 0.5
 # What is left of a change younger than a week in the next three days, as a share of what its last day had of it (decision 13).
 _LASTING: Final = 0.6
+# Standard deviation of what is left of it from that, as a share of the change.
+_DEVIATION: Final = 0.33
 # Share of a change that no day may depart by, for the change to be believed whole however young it is.
 _STEADY: Final = 0.1
 
 
-def level_changes(values: Array, rhythm: Rhythm) -> tuple[Index, Array]:
-    """(rows whose level changed, logarithm of what brings each of their last steps to the present level, shape (rows, steps)).
+def level_changes(values: Array, rhythm: Rhythm) -> tuple[Index, Array, Array]:
+    """(rows whose level changed, logarithm of what brings each of their last steps to the present level, shape (rows, steps), its deviation).
+
+    The deviation, shape (rows,), is a standard one: how far the level of the next days may be from what is believed of young changes.
 
     The four weeks before now are looked at, or as many days, two weeks at least, as have a mean above 0 without a break; what lies before
     them is to be moved like the first of them.
@@ -63,9 +67,9 @@ def level_changes(values: Array, rhythm: Rhythm) -> tuple[Index, Array]:
     """
     day = rhythm.day
     most = min(_DAYS, values.shape[1] // day)
-    moving, moves = [np.empty(0, dtype=np.int64)], [np.empty((0, most * day))]
+    moving, moves, deviations = [np.empty(0, dtype=np.int64)], [np.empty((0, most * day))], [np.empty(0)]
     if day < 2 or most < 2 * _WEEK:
-        return moving[0], moves[0]
+        return moving[0], moves[0], deviations[0]
     recent = values[:, values.shape[1] - most * day :].reshape(len(values), most, day)
     measured = np.isfinite(recent)
     mean = np.where(measured, recent, 0.0).sum(axis=2) / np.maximum(measured.sum(axis=2), 1)
@@ -73,13 +77,14 @@ def level_changes(values: Array, rhythm: Rhythm) -> tuple[Index, Array]:
     whole = np.where(told.all(axis=1), most, np.argmin(told[:, ::-1], axis=1))
     for count in np.unique(whole[whole >= 2 * _WEEK]):
         rows = np.flatnonzero(whole == count)
-        found, moved = _changes(np.log(mean[rows, most - count :]), day)
+        found, moved, deviation = _changes(np.log(mean[rows, most - count :]), day)
         moving.append(rows[found])
         moves.append(np.pad(moved, ((0, 0), ((most - count) * day, 0)), mode="edge"))
-    return np.concatenate(moving), np.concatenate(moves)
+        deviations.append(deviation)
+    return np.concatenate(moving), np.concatenate(moves), np.concatenate(deviations)
 
 
-def _changes(level: Array, day: int) -> tuple[Index, Array]:
+def _changes(level: Array, day: int) -> tuple[Index, Array, Array]:
     """`level_changes` from logarithms of daily means, shape (series, days); one change after the other, the clearest first."""
     told = _shapes(level.shape[1], day)
     moved, still, found = level, np.arange(len(level)), []
@@ -92,18 +97,19 @@ def _changes(level: Array, day: int) -> tuple[Index, Array]:
         moved[still] += change[:, None] * (1.0 - told.daily[best])
         found.append((still, change, best))
     if not found:
-        return still, np.empty((0, told.shapes.shape[1]))
+        return still, np.empty((0, told.shapes.shape[1])), np.empty(0)
     for those, change, best in found * _SWEEPS:
         left = told.left[best]
         more = (moved[those] * left).sum(axis=1) / (left**2).sum(axis=1)
         change += more
         moved[those] += more[:, None] * (1.0 - told.daily[best])
     rows, rest = found[0][0], moved @ told.plain
-    believed = np.zeros((rows.size, told.shapes.shape[1]))
+    believed, variance = np.zeros((rows.size, told.shapes.shape[1])), np.zeros(rows.size)
     for those, change, best in found:
-        share = _lasting(rest[those] / change[:, None], told.since[best])
-        believed[np.searchsorted(rows, those)] += (share * change)[:, None] * (1.0 - told.shapes[best])
-    return rows, believed
+        share, at = _lasting(rest[those] / change[:, None], told.since[best]), np.searchsorted(rows, those)
+        believed[at] += (share * change)[:, None] * (1.0 - told.shapes[best])
+        variance[at] += np.where(share < 1.0, _DEVIATION * change, 0.0) ** 2
+    return rows, believed, np.sqrt(variance)
 
 
 def _clearest(level: Array, told: _Shapes) -> tuple[Index, Array, Index]:
