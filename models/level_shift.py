@@ -9,8 +9,12 @@ ago, or has been growing evenly since then,
 
 fitted by least squares for every shape (a search for one change point after the other, as binary segmentation makes it: Scott and Knott 1974).
 The shape that explains most is believed when the change is large, clear of the noise, and explains most of what the weekdays leave. Then every
-day is multiplied by exp(change (1 - shape)), and the search goes on: a demand that halved three days ago, or has been fading for a week, keeps
-its shape of the day and of the week, and no candidate has to unlearn the old level first. Nothing is said of whether a ramp goes on.
+day is multiplied by exp(change (1 - shape)), and the search goes on: a demand that halved a week ago, or has been fading since, keeps its
+shape of the day and of the week, and no candidate has to unlearn the old level first. Nothing is said of whether a ramp goes on.
+
+What began less than a week ago may as well be an episode: a campaign, an incident, a holiday week. Six tenths of what its last day still had of
+it is believed, as much as was there in the mean of the next three days (decision 13); the days since tell the candidates the rest. A change is
+believed whole when no day but those that it began in departs from it by more than a tenth of it: no episode was like that.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ _WEEK: Final = 7
 _LEAST_DAYS: Final = 2
 _LEAST_RAMP_DAYS: Final = 4
 _MOST_CHANGES: Final = 3
+# Times that the sizes of all changes are told anew, each beside the others.
+_SWEEPS: Final = 2
 _MOST_DAYS: Final = 20
 # A smaller change is left to the candidates; the bandwidth of the demo fell by a quarter.
 _LEAST_CHANGE: Final = float(np.log(6 / 5))
@@ -40,10 +46,18 @@ _LEAST_RAMP: Final = float(np.log(4 / 3))
 _CLEAR: Final = 4.0
 # Share of the weekdays' residual variance that the step must explain.
 _EXPLAINED: Final = 0.5
+# What is left of a change younger than a week in the next three days, as a share of what its last day had of it (decision 13).
+_LASTING: Final = 0.6
+# Standard deviation of what is left of it from that, as a share of the change.
+_DEVIATION: Final = 0.33
+# Share of a change that no day may depart by, for the change to be believed whole however young it is.
+_STEADY: Final = 0.1
 
 
-def level_changes(values: Array, rhythm: Rhythm) -> tuple[Index, Array]:
-    """(rows whose level changed, logarithm of what brings each of their last steps to the present level, shape (rows, steps)).
+def level_changes(values: Array, rhythm: Rhythm) -> tuple[Index, Array, Array]:
+    """(rows whose level changed, logarithm of what brings each of their last steps to the present level, shape (rows, steps), its deviation).
+
+    The deviation, shape (rows,), is a standard one: how far the level of the next days may be from what is believed of young changes.
 
     The four weeks before now are looked at, or as many days, two weeks at least, as have a mean above 0 without a break; what lies before
     them is to be moved like the first of them.
@@ -53,9 +67,9 @@ def level_changes(values: Array, rhythm: Rhythm) -> tuple[Index, Array]:
     """
     day = rhythm.day
     most = min(_DAYS, values.shape[1] // day)
-    moving, moves = [np.empty(0, dtype=np.int64)], [np.empty((0, most * day))]
+    moving, moves, deviations = [np.empty(0, dtype=np.int64)], [np.empty((0, most * day))], [np.empty(0)]
     if day < 2 or most < 2 * _WEEK:
-        return moving[0], moves[0]
+        return moving[0], moves[0], deviations[0]
     recent = values[:, values.shape[1] - most * day :].reshape(len(values), most, day)
     measured = np.isfinite(recent)
     mean = np.where(measured, recent, 0.0).sum(axis=2) / np.maximum(measured.sum(axis=2), 1)
@@ -63,28 +77,43 @@ def level_changes(values: Array, rhythm: Rhythm) -> tuple[Index, Array]:
     whole = np.where(told.all(axis=1), most, np.argmin(told[:, ::-1], axis=1))
     for count in np.unique(whole[whole >= 2 * _WEEK]):
         rows = np.flatnonzero(whole == count)
-        found, moved = _changes(np.log(mean[rows, most - count :]), day)
+        found, moved, deviation = _changes(np.log(mean[rows, most - count :]), day)
         moving.append(rows[found])
         moves.append(np.pad(moved, ((0, 0), ((most - count) * day, 0)), mode="edge"))
-    return np.concatenate(moving), np.concatenate(moves)
+        deviations.append(deviation)
+    return np.concatenate(moving), np.concatenate(moves), np.concatenate(deviations)
 
 
-def _changes(level: Array, day: int) -> tuple[Index, Array]:
+def _changes(level: Array, day: int) -> tuple[Index, Array, Array]:
     """`level_changes` from logarithms of daily means, shape (series, days); one change after the other, the clearest first."""
-    rows, moved = _clearest(level, day)
-    still = np.arange(rows.size)
-    for _ in range(_MOST_CHANGES - 1):
+    told = _shapes(level.shape[1], day)
+    moved, still, found = level, np.arange(len(level)), []
+    for _ in range(_MOST_CHANGES):
+        clear, change, best = _clearest(moved[still], told)
+        still = still[clear]
         if not still.size:
             break
-        found, more = _clearest(level[rows[still]] + moved[still].reshape(still.size, -1, day).mean(axis=2), day)
-        still = still[found]
-        moved[still] += more
-    return rows, moved
+        moved = moved.copy()
+        moved[still] += change[:, None] * (1.0 - told.daily[best])
+        found.append((still, change, best))
+    if not found:
+        return still, np.empty((0, told.shapes.shape[1])), np.empty(0)
+    for those, change, best in found * _SWEEPS:
+        left = told.left[best]
+        more = (moved[those] * left).sum(axis=1) / (left**2).sum(axis=1)
+        change += more
+        moved[those] += more[:, None] * (1.0 - told.daily[best])
+    rows, rest = found[0][0], moved @ told.plain
+    believed, variance = np.zeros((rows.size, told.shapes.shape[1])), np.zeros(rows.size)
+    for those, change, best in found:
+        share, at = _lasting(rest[those] / change[:, None], told.since[best]), np.searchsorted(rows, those)
+        believed[at] += (share * change)[:, None] * (1.0 - told.shapes[best])
+        variance[at] += np.where(share < 1.0, _DEVIATION * change, 0.0) ** 2
+    return rows, believed, np.sqrt(variance)
 
 
-def _clearest(level: Array, day: int) -> tuple[Index, Array]:
-    """(series with a change that is believed, what takes the one off that explains most, shape (those, steps))."""
-    told = _shapes(level.shape[1], day)
+def _clearest(level: Array, told: _Shapes) -> tuple[Index, Array, Index]:
+    """(series with a change, its size, the shape that explains most)."""
     before = ((level @ told.plain) ** 2).sum(axis=1)
     size = (told.left**2).sum(axis=1)
     heights = level @ told.left.T / size
@@ -92,9 +121,24 @@ def _clearest(level: Array, day: int) -> tuple[Index, Array]:
     change, size = heights[np.arange(len(level)), best], size[best]
     gain = change**2 * size
     error = np.sqrt(np.maximum(before - gain, 0.0) / (level.shape[1] - _WEEK - 1) / size)
-    believed = (np.abs(change) >= told.least[best]) & (np.abs(change) >= _CLEAR * error) & (gain >= _EXPLAINED * before)
-    rows = np.flatnonzero(believed)
-    return rows, change[rows, None] * (1.0 - told.shapes[best[rows]])
+    clear = (np.abs(change) >= told.least[best]) & (np.abs(change) >= _CLEAR * error) & (gain >= _EXPLAINED * before)
+    return np.flatnonzero(clear), change[clear], best[clear]
+
+
+def _lasting(rest: Array, since: Index) -> Array:
+    """Shape (changes,): the share of every change that is believed to last.
+
+    Args:
+        rest: shape (changes, days), what every day departs from its weekday's usual by, all changes taken off, as a share of the change.
+        since: shape (changes,), days ago that it began.
+    """
+    back = np.arange(rest.shape[1])[::-1]
+    beginning = (back == since[:, None]) | (back == since[:, None] - 1)
+    steady = (np.where(beginning, 0.0, np.abs(rest)) <= _STEADY).all(axis=1)
+    # A day is part of its weekday's usual, and so is what it departs by.
+    last = 1.0 + rest[:, -1] / (1.0 - _WEEK / rest.shape[1])
+    found: Array = np.where(steady | (since >= _WEEK), 1.0, np.clip(_LASTING * last, 0.0, 1.0))
+    return found
 
 
 class _Shapes(NamedTuple):
@@ -103,14 +147,18 @@ class _Shapes(NamedTuple):
     Attributes:
         plain: shape (days, days), takes the usual of weekdays off.
         shapes: shape (shapes, steps), 1 at the present level.
-        left: shape (shapes, days), their daily means without the usual of weekdays.
+        daily: shape (shapes, days), their daily means.
+        left: shape (shapes, days), those without the usual of weekdays.
         least: shape (shapes,), logarithm of the least change of each that is believed.
+        since: shape (shapes,), days ago that it began.
     """
 
     plain: Array
     shapes: Array
+    daily: Array
     left: Array
     least: Array
+    since: Index
 
 
 @cache
@@ -122,4 +170,5 @@ def _shapes(count: int, day: int) -> _Shapes:
     since = [np.arange(least, min(_MOST_DAYS, count - least) + 1)[:, None] for least in (_LEAST_DAYS, _LEAST_RAMP_DAYS)]
     shapes = np.concatenate([left < since[0], np.clip(1.0 - left / since[1], 0.0, None)])
     least = np.repeat([_LEAST_CHANGE, _LEAST_RAMP], [len(days) for days in since])
-    return _Shapes(plain, shapes, shapes.reshape(len(shapes), count, day).mean(axis=2) @ plain, least)
+    daily = shapes.reshape(len(shapes), count, day).mean(axis=2)
+    return _Shapes(plain, shapes, daily, daily @ plain, least, np.concatenate(since).ravel())

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from headroom.vocabulary import QUANTILE_COLUMNS
+from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from models.hourly_grid import Array
 from models.rhythm import HOURLY
 
-__all__ = ["REACH", "lowest", "no_quantiles", "proper", "quantile_frame", "within_reach"]
+__all__ = ["REACH", "lowest", "no_quantiles", "proper", "quantile_frame", "widened", "within_reach"]
 
 # A forecast that leaves the range of the history by more than this many ranges has run away.
 REACH: Final = 3.0
+_MIDDLE: Final = QUANTILES.index(0.5)
+_NORMAL: Final = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
 
 
 def lowest(values: Array) -> Array:
@@ -37,6 +40,17 @@ def within_reach(quantiles: Array, values: Array) -> Array:
     reach = REACH * (high - low)
     kept: Array = np.clip(quantiles, (low - reach)[:, None, None], (high + reach)[:, None, None])
     return kept
+
+
+def widened(quantiles: Array, deviation: Array) -> Array:
+    """`quantiles` (..., levels) around their median, with an independent normal error of standard deviation `deviation` (...) beside.
+
+    Half-widths are joined as sqrt(half^2 + (z deviation)^2).
+    """
+    middle = quantiles[..., _MIDDLE, None]
+    half = np.hypot(quantiles - middle, _NORMAL * deviation[..., None])
+    joined: Array = middle + np.sign(_NORMAL) * half
+    return joined
 
 
 def quantile_frame(

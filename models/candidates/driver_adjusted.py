@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import NormalDist
 from typing import Final, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from models.driver_effects import DriverEffects
 from models.driver_learning import learn_effects
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored
 from models.hourly_grid import Array, grid, training_grid, with_demand
-from models.quantile_frame import lowest, quantile_frame, within_reach
+from models.quantile_frame import lowest, quantile_frame, widened, within_reach
 
 __all__ = ["DriverAdjusted"]
 
@@ -24,8 +23,6 @@ _MOST_VALUES: Final = 3_000_000
 # Share of an hour's demand that is left, whatever the effect: one that was learnt when demand was ten times as much would leave less than nothing,
 # and below 0 no candidate knows a level or a logarithm.
 _LEAST_LEFT: Final = 0.1
-_MIDDLE: Final = QUANTILES.index(0.5)
-_NORMAL: Final = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
 
 
 class DriverAdjusted:
@@ -68,7 +65,7 @@ class DriverAdjusted:
         served = list(inner["unique_id"].unique())
         rows = np.array([names.index(name) for name in served], dtype=np.int64)
         quantiles = inner[list(QUANTILE_COLUMNS)].to_numpy(dtype=float).reshape(len(served), horizon, len(QUANTILES))
-        moved = _widened(quantiles, told.deviation[rows]) + told.effect[rows, steps:, None]
+        moved = widened(quantiles, told.deviation[rows]) + told.effect[rows, steps:, None]
         return quantile_frame(served, within_reach(moved, values[rows]), issue_time, lowest(values[rows]), rhythm.step)
 
     def save(self, folder: Path) -> None:
@@ -107,11 +104,3 @@ def _taken_off(
     y = history["y"].to_numpy(dtype=float)
     least = np.where(inside & (lowest(values)[row] == 0), _LEAST_LEFT * y, -np.inf)
     return with_demand(history, np.maximum(y - off, least))
-
-
-def _widened(quantiles: Array, deviation: Array) -> Array:
-    """`quantiles` (series, horizon, levels) around their median, with an error of `deviation` (series, horizon) beside."""
-    middle = quantiles[..., _MIDDLE, None]
-    half = np.hypot(quantiles - middle, _NORMAL * deviation[..., None])
-    widened: Array = middle + np.sign(_NORMAL) * half
-    return widened

@@ -42,7 +42,7 @@ def drifting(values: np.ndarray, days: int, factor: float) -> np.ndarray:
 @pytest.mark.parametrize("days", [2, 3, 6, 12])
 @pytest.mark.parametrize("factor", [0.1, 0.5, 2.0])
 def test_a_new_level_is_found_two_days_after_it_came(days: int, factor: float):
-    rows, found = level_changes(changed(demand(), days, factor), HOURLY)
+    rows, found, _ = level_changes(changed(demand(), days, factor), HOURLY)
     assert rows.size == 5
     np.testing.assert_allclose(np.exp(found[:, 0]), factor, rtol=0.12)
     assert (found[:, -days * 24 :] == 0).all()
@@ -58,7 +58,7 @@ def test_two_changes_are_both_taken_off():
 @pytest.mark.parametrize("days", [5, 8, 14])
 @pytest.mark.parametrize("factor", [0.2, 0.5, 3.0])
 def test_a_level_that_drifted_for_days_is_told_at_every_step_of_the_way(days: int, factor: float):
-    rows, found = level_changes(drifting(demand(), days, factor), HOURLY)
+    rows, found, _ = level_changes(drifting(demand(), days, factor), HOURLY)
     assert rows.size == 5
     past = np.linspace(-DAYS, 0, DAYS * 24, endpoint=False)
     np.testing.assert_allclose(np.exp(found.mean(axis=0)), factor ** np.clip(-past / days, 0, 1), rtol=0.15)
@@ -116,3 +116,54 @@ def test_the_naives_stay_naive_and_a_calm_history_is_handed_on_as_it_is():
         for maker in (bare, create)
     )
     pd.testing.assert_frame_equal(own, wrapped)
+
+
+def episode(values: np.ndarray, days: int) -> np.ndarray:
+    """Twice as much on the first of the last `days`, and less of it on every day since, by a sixth of the whole."""
+    since = np.arange(values.shape[1]) // 24 - (DAYS - days)
+    return values * np.where(since >= 0, 2.0 ** (1 - since / 6), 1.0)
+
+
+@pytest.mark.parametrize("days", [3, 4, 5])
+def test_six_tenths_of_what_is_left_of_a_change_that_recedes_is_believed_in_its_first_week(days: int):
+    rows, found, _ = level_changes(episode(demand(), days), HOURLY)
+    assert rows.size == 5
+    np.testing.assert_allclose(found[:, 0], 0.6 * np.log(2) * (1 - (days - 1) / 6), rtol=0.15)
+    assert (found[:, -days * 24 :] == 0).all()
+
+
+def test_a_change_that_has_lasted_a_week_is_believed_whole_however_unsteady_its_days_were():
+    unsteady = changed(demand(), 7, 2.0)
+    unsteady[:, -4 * 24 : -3 * 24] *= 1.3
+    found = level_changes(unsteady, HOURLY)[1]
+    np.testing.assert_allclose(np.exp(found[:, 0]), 2.0 * 1.3 ** (1 / 7), rtol=0.1)
+
+
+def test_two_changes_are_told_beside_each_other():
+    """The first that is found takes the other for noise, and is told too small by itself."""
+    found = np.exp(level_changes(changed(changed(demand(), 15, 3.0), 4, 0.5), HOURLY)[1])
+    np.testing.assert_allclose(found[:, 0], 1.5, rtol=0.05)
+    np.testing.assert_allclose(found[:, -10 * 24], 0.5, rtol=0.05)
+
+
+def test_intervals_widen_by_the_doubt_whether_a_young_change_lasts():
+    receding, calm = long(episode(demand(), 3)), long(demand())
+    events = events_known_at(NONE, CUTOFF)
+
+    def widths(history: pd.DataFrame, *, doubted: bool) -> pd.Series[float]:
+        forecaster = LevelAdjusted(bare("seasonal-ridge")).fit(history, events, SeriesCalendar())
+        changed = forecaster._changed(recent(history, CUTOFF), CUTOFF)
+        maker = forecaster if doubted else forecaster.inner
+        found = maker.predict_quantiles(recent(history, CUTOFF) if doubted else changed, events, CUTOFF)
+        return (found["0.9"] - found["0.1"]) / found["0.5"]
+
+    doubt = level_changes(episode(demand(), 3), HOURLY)[2].mean()
+    assert doubt == pytest.approx(0.33 * np.log(2) * 5 / 6, rel=0.15)
+    assert (widths(receding, doubted=True) >= 2 * 1.28 * doubt).all()
+    assert (widths(receding, doubted=False) < 2 * 1.28 * doubt).mean() > 0.5
+    pd.testing.assert_series_equal(widths(calm, doubted=True), widths(calm, doubted=False))
+
+
+def test_a_change_that_is_believed_whole_leaves_no_doubt():
+    assert (level_changes(changed(demand(), 3, 0.5), HOURLY)[2] == 0).all()
+    assert (level_changes(changed(demand(), 12, 0.5), HOURLY)[2] == 0).all()
