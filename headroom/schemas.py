@@ -126,7 +126,8 @@ _DECLARED: Final = (
     ),
     Table(
         # Resource is instances, bandwidth or storage; amounts are in `unit`, machines of several types in rows of their own. `leased` serves here
-        # and is hot in peer regions; below 0 it is hot here and serves there. `leased_usd` is its cost, which is in `cost_usd` where it is hot.
+        # and is hot in peer regions; below 0 it is hot here and serves there. `leased_usd` is its cost, which is in
+        # `cost_usd` where it is hot, and on the line that it serves also the egress, which is in no `cost_usd`.
         name="plans",
         columns={
             "issue_time": _TIME,

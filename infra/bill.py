@@ -1,7 +1,7 @@
 """What each hour held and cost, beside its plan and beside doing nothing.
 
 An amount that a reconciliation confirmed is held from its issue time until the next one of the region. Costs are list prices,
-as in plans; machines that outlive their reservation cost the same.
+as in plans; machines that outlive their reservation cost the same. The egress of leases, which nobody holds, is in none of them.
 """
 
 from __future__ import annotations

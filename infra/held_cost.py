@@ -37,9 +37,10 @@ def held_usd_by_hour(settings: Settings, plan: pd.DataFrame, issue_time: pd.Time
 
     There is an allocation every `policy.hold_hours` from the issue time on. From each to the next, every line and machine type is held at the
     most that it needs in the hours `[allocation, next allocation + lead)`, with the lead of its service's boot: hot, and hot and warm together.
+    What leased machines send costs egress in the hour itself.
 
     Args:
-        plan: `ds, hot, warm` and the keys; may be empty.
+        plan: `ds, hot, warm` and the keys, and `leased_usd` where there are leases; may be empty.
     """
     if plan.empty:
         return np.zeros(0)
@@ -53,7 +54,7 @@ def held_usd_by_hour(settings: Settings, plan: pd.DataFrame, issue_time: pd.Time
     lead, hold = first["service"].map(leads).to_numpy(int)[:, None], settings.policy.hold_hours
     hot, both = _held(hot, lead, hold), _held(both, lead, hold)
     usd: Array = hot * first[["hot_usd"]].to_numpy(float) + (both - hot) * first[["warm_usd"]].to_numpy(float)
-    found: Array = usd.sum(axis=0)
+    found: Array = usd.sum(axis=0) + _egress_usd(plan, hour)
     return found
 
 
@@ -112,6 +113,13 @@ def _lowered(tried: Array, held: Array, before: tuple[Array, Array], target: Arr
     twice = np.minimum(2 * np.maximum(before[0] - tried, 0.0), most * tried)
     found = np.where(held >= _NOTICED * before[1], np.minimum(found, tried - twice), found)
     return np.maximum(found, (low + tried) / 2)
+
+
+def _egress_usd(plan: pd.DataFrame, hour: npt.NDArray[Any]) -> Array:
+    """(T,) what leases cost beyond their machines: the lenders' prices cancel out in `leased_usd` (`infra.policies.leasing.Loans.moved`)."""
+    usd = plan["leased_usd"].to_numpy(float) if "leased_usd" in plan else np.zeros(len(plan))
+    found: Array = np.bincount(hour, weights=usd, minlength=hour.max() + 1).astype(np.float64)
+    return found
 
 
 def _held(amount: Array, lead: npt.NDArray[Any], hold: int) -> Array:

@@ -18,7 +18,7 @@ from headroom.settings import Settings
 from headroom.vocabulary import QUANTILES
 from infra.capacity_need import INSTANCES
 from infra.policies.machine_options import Options
-from infra.policies.plan_lines import Array
+from infra.policies.plan_lines import Array, Lines
 from infra.prices import EGRESS_USD_PER_GIB
 from infra.program import Leases, Solution
 
@@ -67,15 +67,15 @@ class Loans:
         return hot
 
     def moved(self, solution: Solution) -> tuple[Array, Array]:
-        """(M, T) machines that an option has beyond those that stand there, below 0 for what it lends; and their USD per hour at the lender's price.
+        """(M, T) machines that an option has beyond those that stand there, below 0 for what it lends; and what they cost in USD per hour.
 
-        Both add up to 0 over the options.
+        The borrower's part is the lender's price and egress, the lender's its price alone: over the options machines add up to 0, USD to the egress.
         """
         machines, usd = np.zeros_like(solution.hot, dtype=np.float64), np.zeros_like(solution.hot, dtype=np.float64)
-        worth = solution.leased * self.options.hot_price[self.lender][:, None]
-        for option, sign in ((self.borrower, 1.0), (self.lender, -1.0)):
+        price = self.options.hot_price[self.lender]
+        for option, sign, each in ((self.borrower, 1.0, price + self.egress_usd), (self.lender, -1.0, price)):
             np.add.at(machines, option, sign * solution.leased)
-            np.add.at(usd, option, sign * worth)
+            np.add.at(usd, option, sign * solution.leased * each[:, None])
         return machines, usd
 
     def words(self, solution: Solution) -> npt.NDArray[np.object_]:
@@ -92,29 +92,29 @@ class Loans:
         return self.options.keys[int(self.options.place[option])][0]
 
 
-def loans_between(settings: Settings, options: Options, demand: Array, bandwidth: int) -> Loans:
+def loans_between(settings: Settings, options: Options, lines: Lines) -> Loans:
     """Who may borrow where: `regions.<borrower>.peers` names the lender, `lends_vcpus` of the lender is above 0, and the round trip is short enough.
+
+    What a machine sends is the service's median bandwidth over its median machines. A service whose bandwidth is not forecast borrows nothing:
+    nobody knows what it would cost.
 
     Args:
         options: a machine is borrowed as one of the same type.
-        demand: (D, T, levels, R). What a machine sends is the service's median bandwidth over its median machines.
-        bandwidth: the resource that is sent.
     """
     place_of = {key: place for place, key in enumerate(options.keys)}
     option_of = {(int(place), name): option for option, (place, name) in enumerate(zip(options.place, options.name, strict=True))}
     pairs, egress = [], []
     for place, (region, service, resource) in enumerate(options.keys):
         limit = settings.services[service].slo.latency_ms
-        for peer in settings.regions[region].peers if resource == INSTANCES else ():
+        for peer in settings.regions[region].peers if resource == INSTANCES and not np.isnan(lines.sent[place]).any() else ():
             lender = place_of.get((peer, service, INSTANCES))
             if lender is None or settings.regions[peer].lends_vcpus <= 0 or (limit is not None and round_trip_ms(region, peer) > limit):
                 continue
-            sent = place_of.get((region, service, "bandwidth"))
             for mine in np.flatnonzero(options.place == place).tolist():
                 theirs = option_of.get((lender, options.name[mine]))
                 if theirs is None:
                     continue
-                gbps = 0.0 if sent is None else _gbps_per_machine(demand[place], options.size[mine], demand[sent], bandwidth)
+                gbps = _gbps_per_machine(lines.demand[place], options.size[mine], lines.sent[place])
                 pairs.append((mine, theirs))
                 egress.append(gbps * _GIB_PER_GBPS_HOUR * EGRESS_USD_PER_GIB)
     return Loans(options, pairs, egress)
@@ -136,8 +136,7 @@ def _places() -> dict[str, tuple[float, float]]:
     return places
 
 
-def _gbps_per_machine(demand: Array, size: Array, sent: Array, bandwidth: int) -> float:
+def _gbps_per_machine(demand: Array, size: Array, sent: Array) -> float:
     middle = QUANTILES.index(0.5)
     each = np.divide(demand[:, middle], size, out=np.zeros_like(demand[:, middle]), where=size > 0).max(axis=1)
-    total = sent[:, middle, bandwidth]
-    return float(total.sum() / max(each.sum(), 1e-9))
+    return float(sent.sum() / max(each.sum(), 1e-9))

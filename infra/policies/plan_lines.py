@@ -34,11 +34,14 @@ class Lines:
 
     Attributes:
         asked: (places, hours, RESOURCES) what an hour itself asks for at `policy.quantile`.
+        sent: (places, hour blocks) Gbit/s that the service of a place with machines sends, by the median of its bandwidth's forecast, whether or not
+            that can be reserved; 0 for one that demands no bandwidth, NaN where the forecast lacks it.
     """
 
     keys: list[Key]
     demand: Array
     asked: Array
+    sent: Array
     first_hour: Indices
     hours: int
 
@@ -69,19 +72,24 @@ def lines_of(settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, hours: 
     levels = demand_at(ordered, settings.policy.quantile).to_numpy(float).reshape(-1, hours)
     demand = np.zeros((len(keys), hours, len(QUANTILES), len(RESOURCES)))
     asked = np.zeros((len(keys), hours, len(RESOURCES)))
+    sends = [resource == INSTANCES and BANDWIDTH in settings.services[service].demand for _, service, resource in keys]
+    sent = np.where(np.array(sends, dtype=bool)[:, None], np.nan, np.zeros(hours))
     series = ordered.iloc[::hours][LINE].itertuples(index=False, name=None)
     for number, (region, service, resource) in enumerate(series):
         place = place_of.get((region, service, INSTANCES if resource in COMPUTE else resource))
         if place is not None:
             demand[place, :, :, RESOURCES.index(resource)] = quantiles[number]
             asked[place, :, RESOURCES.index(resource)] = levels[number]
+        if resource == BANDWIDTH and (region, service, INSTANCES) in place_of:
+            sent[place_of[region, service, INSTANCES]] = quantiles[number][:, QUANTILES.index(0.5)]
     for place, (_, service, resource) in enumerate(keys):
         lead = boot_lead_hours(settings.services[service].capacity) if resource == INSTANCES else PATCH_LEAD_HOURS
         now = demand[place].copy()
         for ahead in range(1, min(lead, hours - 1) + 1):
             demand[place, :-ahead] = np.maximum(demand[place, :-ahead], now[ahead:])
     first_hour = _first_hours(settings, hours)
-    return Lines(keys, np.maximum.reduceat(demand, first_hour, axis=1), asked, first_hour, hours)
+    highest, sent = (np.maximum.reduceat(amount, first_hour, axis=1) for amount in (demand, sent))
+    return Lines(keys, highest, asked, sent, first_hour, hours)
 
 
 def places_of(need: pd.DataFrame, lines: Lines) -> Indices:

@@ -48,7 +48,7 @@ def problem_of(
     families = [BANDWIDTH, *sorted(set(counted) - {BANDWIDTH})]
     capacity = [service.capacity for service in services]
     boots = np.array([capacity[place].boot_minutes for place in options.place])
-    loans = loans_between(settings, options, lines.demand, RESOURCES.index(BANDWIDTH))
+    loans = loans_between(settings, options, lines)
     problem = Problem(
         block_hours=lines.block_hours.astype(np.float64),
         regions=regions,

@@ -11,11 +11,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from headroom.errors import BadInputError
-from headroom.settings import Settings
+from headroom.settings import Settings, parse_settings
 from infra.held_cost import held_usd_by_hour
 from infra.planner import plan_capacity
 from infra.targets import BandwidthTarget, MachineTarget, desired_state
-from tests.infra.forecast_rows import ISSUE, forecasts, set_demand, settings
+from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand, settings
 
 HOUR = pd.Timedelta("1h")
 # One hour of eight times the load on each day.
@@ -66,6 +66,23 @@ def test_a_day_costs_no_more_than_the_budget_as_it_is_held(policy: str, hold: in
     days = days_as_held(tight, plan_of(tight, frame))
     assert max(days) <= budget + 0.02
     assert max(days) > budget * 0.6, "most of the budget is used"
+
+
+def test_what_leased_machines_send_is_paid_beside_what_is_held() -> None:
+    """In the peak asia-east1 leases four machines or so of us-central1, which send 0.1 Gbit/s for each that is needed."""
+    lending = (
+        SETTINGS.replace("{attachment: headroom-us}}", "{attachment: headroom-us}, lends_vcpus: 400}")
+        .replace("quotas: {N2_CPUS: 1000}}\nservices", "quotas: {N2_CPUS: 96}, peers: [us-central1]}\nservices")
+        .replace("{BUDGET}", "{name: optimal, hold_hours: 12, budget_usd_per_day: USD}")
+    )
+    free = parse_settings(lending.replace("USD", "1000000"))
+    frame = set_demand(peaky(free), "asia-east1/edge/bandwidth", [load / 40 for load in PEAKS])
+    budget = round(max(days_as_held(free, plan_of(free, frame))) * 0.9)
+    tight = parse_settings(lending.replace("USD", str(budget)))
+    plan = plan_of(tight, frame)
+    egress = plan.groupby((plan["ds"] - ISSUE) // (24 * HOUR))["leased_usd"].sum()
+    assert egress.max() > 0.01 * budget
+    assert max(egress + days_as_held(tight, plan)) <= budget + 0.02
 
 
 def test_what_is_held_is_what_the_reconciler_is_asked_for() -> None:

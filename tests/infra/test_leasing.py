@@ -9,9 +9,9 @@ from headroom.allocation import make_plan
 from headroom.settings import Settings, parse_settings
 from infra.planner import plan_capacity
 from infra.policies.leasing import round_trip_ms
-from infra.prices import list_prices
+from infra.prices import EGRESS_USD_PER_GIB, list_prices
 from models.outcomes import judge
-from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts
+from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand
 from tests.infra.installation import HOUR, installation, measure
 
 PAIR = "us-central1: {zones: [us-central1-a], quotas: {N2_CPUS: 1000}, lends_vcpus: LENDS}"
@@ -23,16 +23,36 @@ TEXT = (
     )
     .replace("demand: {cpu: cpu_vcpu, bandwidth: egress_gbps}", "demand: {cpu: cpu_vcpu}\n    SLO")
 )
+SENDING = TEXT.replace("demand: {cpu: cpu_vcpu}", "demand: {cpu: cpu_vcpu, bandwidth: egress_gbps}")
 
 
-def _settings(*, lends: float = 400, peer: str = "us-central1", slo: str = "slo: {availability: 0.999}") -> Settings:
-    text = TEXT.replace("LENDS", f"{lends:g}").replace("PEER", peer).replace("SLO", slo).replace("{BUDGET}", "{name: optimal}")
+def _settings(*, lends: float = 400, peer: str = "us-central1", slo: str = "slo: {availability: 0.999}", text: str = TEXT) -> Settings:
+    text = text.replace("LENDS", f"{lends:g}").replace("PEER", peer).replace("SLO", slo).replace("{BUDGET}", "{name: optimal}")
     return parse_settings(text)
 
 
-def _edge(settings: Settings, region: str) -> pd.DataFrame:
-    plan = plan_capacity(settings, forecasts(settings, median=60.0), issue_time=ISSUE)
-    return plan[(plan["service"] == "edge") & (plan["region"] == region)].sort_values("ds")
+def _edge(settings: Settings, region: str, frame: pd.DataFrame | None = None) -> pd.DataFrame:
+    plan = plan_capacity(settings, forecasts(settings, median=60.0) if frame is None else frame, issue_time=ISSUE)
+    rows = (plan["service"] == "edge") & (plan["region"] == region) & (plan["resource"] == "instances")
+    return plan[rows].sort_values("ds")
+
+
+def _sending(settings: Settings, gbps: float) -> pd.DataFrame:
+    """Both regions' edge needs 60 vCPU by the median, on 15 machines, which send `gbps` together; a plan of twelve hours."""
+    frame = forecasts(settings, median=60.0, hours=12)
+    for region in ("us-central1", "asia-east1"):
+        frame = set_demand(frame, f"{region}/edge/bandwidth", [gbps] * 12)
+    return frame
+
+
+def _egress_usd(gbps: float) -> float:
+    """Of one machine of 15 and hour."""
+    return gbps / 15 * 3600 * 1e9 / 8 / 2**30 * EGRESS_USD_PER_GIB
+
+
+INTERCONNECT = pytest.mark.parametrize(
+    "text", [SENDING, SENDING.replace("peers: [PEER]", "peers: [PEER], interconnect: {attachment: headroom-asia}")], ids=["without", "with"]
+)
 
 
 def test_what_a_quota_refuses_is_leased_from_a_peer_and_both_lines_say_so() -> None:
@@ -57,6 +77,37 @@ def test_a_line_says_how_much_it_has_from_peers_and_at_what_price() -> None:
         served = rows["hot"] + rows["leased"] + rows["warm"]
         assert rows["cold"].tolist() == (rows["needed"] - served).clip(lower=0).tolist()
     assert not _edge(_settings(lends=0), "asia-east1")[["leased", "leased_usd"]].any(axis=None)
+
+
+@INTERCONNECT
+def test_a_lease_costs_its_egress_whether_or_not_the_borrower_can_reserve_bandwidth(text: str) -> None:
+    settings = _settings(text=text)
+    here, there = (_edge(settings, region, _sending(settings, 0.3)).reset_index(drop=True) for region in ("asia-east1", "us-central1"))
+    price = list_prices().hot_usd_per_hour("n2-standard-8", "us-central1")
+    assert here["leased"].min() >= 8
+    assert here["leased_usd"].tolist() == pytest.approx((price + _egress_usd(0.3)) * here["leased"])
+    assert there["leased_usd"].tolist() == pytest.approx(price * there["leased"])
+
+
+@INTERCONNECT
+def test_nothing_is_leased_where_egress_costs_more_than_the_demand_is_worth(text: str) -> None:
+    settings = _settings(text=text)
+    assert _egress_usd(60.0) > 100 * list_prices().hot_usd_per_hour("n2-standard-8", "asia-east1")
+    assert not _edge(settings, "asia-east1", _sending(settings, 60.0))["leased"].any()
+
+
+def test_nothing_is_leased_where_nobody_knows_what_a_service_sends() -> None:
+    """Two services of asia-east1 send; one of them lacks its forecast, so that the bandwidth of the region is not planned."""
+    text = SENDING.replace(
+        "metrics:\n",
+        "  other:\n    regions: [asia-east1]\n    demand: {bandwidth: egress_gbps, cpu: cpu_vcpu}\n"
+        "    capacity: {machine_type: n2-standard-8, minimum_instances: 0}\nmetrics:\n",
+        1,
+    )
+    settings = _settings(text=text)
+    frame = _sending(settings, 0.3)
+    assert _edge(settings, "asia-east1", frame)["leased"].any()
+    assert not _edge(settings, "asia-east1", frame[frame["unique_id"] != "asia-east1/other/cpu"])["leased"].any()
 
 
 def test_outcomes_count_leased_machines_for_the_borrower(tmp_path: Path) -> None:

@@ -141,7 +141,8 @@ def test_machines_are_leased_as_machines_of_the_same_type() -> None:
     text = SETTINGS.replace(EDGE, f"{EDGE} also: [n2d-standard-8],").replace("{BUDGET}", "{name: optimal}")
     text = text.replace("quotas: {N2_CPUS: 1000}, interconnect", "quotas: {N2_CPUS: 1000, N2D_CPUS: 1000}, lends_vcpus: 400, interconnect")
     text = text.replace("quotas: {N2_CPUS: 1000}}", "quotas: {N2_CPUS: 16, N2D_CPUS: 16}, peers: [us-central1]}")
-    plan = _plan(parse_settings(text))
+    settings = parse_settings(text)
+    plan = _plan(settings, set_demand(forecasts(settings, median=100.0, hours=24), "asia-east1/edge/bandwidth", [0.5] * 24))
     lent = _machines(plan, "edge")
     assert set(lent.loc[lent["why"].str.contains("lends"), "machine_type"]) == {"n2d-standard-8"}
     own = _machines(plan, "edge", "asia-east1")
