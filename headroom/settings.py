@@ -58,6 +58,8 @@ class Settings(Strict):
                     problems.append(
                         f"regions.{name}.peers: {peer!r} is not another region; known: {', '.join(sorted(set(self.regions) - {name}))}"
                     )
+            for peer in sorted(set(settings.links) - set(settings.peers)):
+                problems.append(f"regions.{name}.links: {peer!r} is not a peer, from which it leases; add it to peers, or remove the link")
         if problems:
             raise ValueError("\n".join(problems))
         return self

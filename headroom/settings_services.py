@@ -62,6 +62,9 @@ class Region(Strict):
     timezone: str = Field(default="UTC", description="IANA name; calendar features use local time")
     holidays: str | None = Field(default=None, description="country code for public holidays, for example FR")
     peers: list[str] = Field(default=[], description="regions that it may borrow capacity from")
+    links: dict[str, NotNegative] = Field(
+        default={}, description="peer -> Gbit/s that machines leased from it may send at most, all services together; none: no limit"
+    )
     lends_vcpus: NotNegative = Field(default=0, description="vCPU that it lends at most to the regions that name it as a peer")
     interconnect: Interconnect | None = None
 

@@ -39,24 +39,32 @@ class Loans:
     Attributes:
         options: of all places.
         borrower, lender: (L,) options of the same service and machine type.
-        egress_usd: (L,) USD per leased machine and hour for what it sends between the regions.
+        gbps: (L,) Gbit/s that a leased machine sends between the regions. egress_usd: (L,) USD per hour for that.
     """
 
-    def __init__(self, options: Options, pairs: list[tuple[int, int]], egress_usd: list[float]) -> None:
+    def __init__(self, options: Options, pairs: list[tuple[int, int]], gbps: list[float]) -> None:
         self.options = options
         self.borrower = np.array([b for b, _ in pairs], dtype=np.int64)
         self.lender = np.array([lender for _, lender in pairs], dtype=np.int64)
-        self.egress_usd = np.array(egress_usd, dtype=np.float64)
+        self.gbps = np.array(gbps, dtype=np.float64)
+        self.egress_usd = self.gbps * _GIB_PER_GBPS_HOUR * EGRESS_USD_PER_GIB
 
     def leases(self, settings: Settings, regions: list[str]) -> Leases | None:
-        """The program's leases."""
+        """The program's leases: a link from the lender to the borrower carries what their machines send, for all services and types together."""
         if not self.borrower.size:
             return None
         lends = np.array([settings.regions[name].lends_vcpus for name in regions])
+        capacity = {(region, peer): gbps for region in regions for peer, gbps in settings.regions[region].links.items()}
+        links = list(capacity)
+        between = [(self._region(b), self._region(lender)) for b, lender in zip(self.borrower, self.lender, strict=True)]
         return Leases(
             option=self.borrower,
             lender=np.array([regions.index(self._region(option)) for option in self.lender]),
             price=self.options.hot_price[self.lender] + self.egress_usd,
+            gbps=self.gbps,
+            link=np.array([links.index(pair) if pair in capacity else -1 for pair in between]),
+            links=[f"{peer} to {region}" for region, peer in links],
+            link_capacity=np.array([capacity[pair] for pair in links]),
             lending_limit=lends,
         )
 
@@ -103,7 +111,7 @@ def loans_between(settings: Settings, options: Options, lines: Lines) -> Loans:
     """
     place_of = {key: place for place, key in enumerate(options.keys)}
     option_of = {(int(place), name): option for option, (place, name) in enumerate(zip(options.place, options.name, strict=True))}
-    pairs, egress = [], []
+    pairs, gbps = [], []
     for place, (region, service, resource) in enumerate(options.keys):
         limit = settings.services[service].slo.latency_ms
         for peer in settings.regions[region].peers if resource == INSTANCES and not np.isnan(lines.sent[place]).any() else ():
@@ -114,10 +122,9 @@ def loans_between(settings: Settings, options: Options, lines: Lines) -> Loans:
                 theirs = option_of.get((lender, options.name[mine]))
                 if theirs is None:
                     continue
-                gbps = _gbps_per_machine(lines.demand[place], options.size[mine], lines.sent[place])
                 pairs.append((mine, theirs))
-                egress.append(gbps * _GIB_PER_GBPS_HOUR * EGRESS_USD_PER_GIB)
-    return Loans(options, pairs, egress)
+                gbps.append(_gbps_per_machine(lines.demand[place], options.size[mine], lines.sent[place]))
+    return Loans(options, pairs, gbps)
 
 
 def round_trip_ms(region: str, peer: str) -> float:

@@ -95,6 +95,8 @@ def test_the_demo_is_valid_and_lists_its_series_in_order() -> None:
             "services.edge.trouble.errors.metric: no source gives metric 'bad'; known:",
         ),
         ("regions/us-central1/peers", ["us-central1"], "regions.us-central1.peers: 'us-central1' is not another region"),
+        ("regions/us-central1/links", {"asia-east1": 5}, "regions.us-central1.links: 'asia-east1' is not a peer, from which it leases"),
+        ("regions/us-central1/links", {"europe-west9": -5}, "regions.us-central1.links.europe-west9: -5: input should be greater"),
         ("cloud", ..., "cloud: missing; add it"),
     ],
 )

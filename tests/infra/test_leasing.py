@@ -142,6 +142,15 @@ def test_a_lender_lends_no_more_than_it_says() -> None:
     assert lent.max() <= 4
 
 
+@pytest.mark.parametrize(("gbps", "most"), [(0.1, 5), (0, 0), (10, 12)])
+def test_no_more_is_leased_than_the_link_carries(gbps: float, most: int) -> None:
+    """A machine sends 0.02 Gbit/s."""
+    settings = _settings(text=SENDING.replace("peers: [PEER]", f"peers: [PEER], links: {{PEER: {gbps}}}"))
+    leased = _edge(settings, "asia-east1", _sending(settings, 0.3))["leased"]
+    assert leased.max() <= most
+    assert leased.min() >= min(most, 8)
+
+
 def test_round_trips_are_those_of_the_distance() -> None:
     assert round_trip_ms("europe-west9", "europe-west9") == pytest.approx(0, abs=1e-9)
     assert 100 < round_trip_ms("us-central1", "europe-west9") < 130
