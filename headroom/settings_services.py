@@ -153,6 +153,9 @@ class Service(Strict):
 
     regions: list[str] = Field(min_length=1, description="where it runs")
     criticality: Criticality = "medium"
+    weight: Positive = Field(
+        default=1.0, description="of its fair share, under policy.fairness dominant or proportional; boosts multiply it"
+    )
     policy: PolicyName | None = Field(default=None, description="how its forecasts become capacity; default policy.name")
     bid: list[BidStep] = Field(default=[], description="what its demand is worth, step by step; default by criticality and SLO")
     slo: ServiceLevel = ServiceLevel()
@@ -256,7 +259,7 @@ class Policy(Strict):
         default="hourly", description="for optimal: every hour by itself, or the first day so and then 6 hours alike; half the time to plan"
     )
     boost_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
-        default=10.0, description="a boosted service's value of service is multiplied by it"
+        default=10.0, description="a boosted service's value of service, and its weight in fair shares, are multiplied by it"
     )
     boost_hours_per_week: NotNegative = Field(default=24.0, description="hours of boosts that all services may have in seven days")
     demand_statistic: Literal["max", "mean"] = Field(default="max", description="what an hour of measurements counts as")

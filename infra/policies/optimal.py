@@ -52,7 +52,7 @@ def optimal_pools(
         budget_usd: (days,) for the machines and the bandwidth of these rows; storage is not in it. Where no plan keeps that of the first day,
             today, it is held at the least.
         budget_weights: (days, hours) how much an hour counts in each day.
-        boosted: rows of `need` whose value counts `policy.boost_factor` times.
+        boosted: rows of `need` whose value, and weight in fair shares, count `policy.boost_factor` times.
 
     Raises:
         BadInputError: when no plan keeps quotas, floors and the budgets of the days after today; names those in conflict.
@@ -73,9 +73,11 @@ def optimal_pools(
         hourly = np.where(boosted.loc[ordered.index], settings.policy.boost_factor, 1.0)[at >= 0].reshape(len(lines.keys), hours)
         times = np.maximum.reduceat(hourly, lines.first_hour, axis=1)
         made_of = partial(problem_of, settings, lines, ordered, budget_usd=budget_usd, budget_weights=budget_weights, times=times)
-        options = _worth_using(settings, options_of(settings, lines, ordered), made_of)
+        weight = times * np.array([settings.services[service].weight for _, service, _ in lines.keys])[:, None]
+        fair = partial(_fair, settings, weight=weight)
+        options = _worth_using(options_of(settings, lines, ordered), made_of, fair)
         problem, loans = made_of(options)
-        solution = _solved(_fair(settings, problem), whole=True)
+        solution = _solved(fair(problem), whole=True)
         step = np.where(options.machines, 1.0, STEPS[BANDWIDTH])[:, None]
         hot, warm = (np.round(machines * step, 6)[:, lines.block_of_hour] for machines in (loans.placed(solution), solution.warm))
         needed, minimum = (ordered.loc[at >= 0, name].to_numpy(float).reshape(len(lines.keys), hours) for name in ("needed", "minimum"))
@@ -89,12 +91,12 @@ def optimal_pools(
     return plan
 
 
-def _worth_using(settings: Settings, options: Options, made_of: Callable[[Options], tuple[Problem, Loans]]) -> Options:
+def _worth_using(options: Options, made_of: Callable[[Options], tuple[Problem, Loans]], fair: Callable[[Problem], Problem]) -> Options:
     """The options that the program uses when machines need not be whole: rounding shall not scatter a line over types that gain nothing."""
     if not options.several.any():
         return options
     problem, loans = made_of(options)
-    solution = _solved(_fair(settings, problem), whole=False)
+    solution = _solved(fair(problem), whole=False)
     machines = loans.placed(solution) + solution.warm
     np.add.at(machines, loans.borrower, solution.leased)
     return options.only(np.asarray((machines > _UNUSED).any(axis=1)))
@@ -112,5 +114,6 @@ def _solved(problem: Problem, *, whole: bool) -> Solution:
         return solve(raised, whole=whole, small=_SMALL, gap=_GAP)
 
 
-def _fair(settings: Settings, problem: Problem) -> Problem:
-    return problem if settings.policy.fairness == "bids" else share_fairly(problem, rule=settings.policy.fairness)
+def _fair(settings: Settings, problem: Problem, *, weight: Array) -> Problem:
+    """The problem with the fair shares that the settings ask for; `weight` is (places, hour blocks)."""
+    return problem if settings.policy.fairness == "bids" else share_fairly(problem, rule=settings.policy.fairness, weight=weight)

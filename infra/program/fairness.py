@@ -41,16 +41,20 @@ def share_fairly(problem: Problem, *, rule: FairnessRule = "dominant", weight: F
     Args:
         problem: its own `share_limit` is replaced.
         rule: see above.
-        weight: (D,) above 0; default equal.
+        weight: (D,) or (D, T) above 0; default equal.
 
     Raises:
         BadInputError: for an unknown rule, or a weight that is not above 0.
     """
-    weights = np.ones(len(problem.places)) if weight is None else np.asarray(weight, dtype=float)
+    shape = (len(problem.places), problem.shape[1])
+    given = np.ones(shape) if weight is None else np.asarray(weight, dtype=float)
+    weights = given[:, None].repeat(shape[1], axis=1) if given.shape == shape[:1] else given
     if rule not in ("dominant", "proportional"):
         raise BadInputError(f"fairness rule {rule!r} is unknown; choose dominant or proportional")
-    if weights.shape != (len(problem.places),) or not (np.isfinite(weights) & (weights > 0)).all():
-        raise BadInputError(f"weights {weights} must be one finite number above 0 for each of the {len(problem.places)} places")
+    if weights.shape != shape or not (np.isfinite(weights) & (weights > 0)).all():
+        raise BadInputError(
+            f"weights {given} must be one finite number above 0 for each of the {shape[0]} places, or for each of their blocks"
+        )
     units, usd = _requests(problem)
     floor_units, floor_usd = _floors(problem)
     above, money = np.clip(units - floor_units, 0, None), np.clip(usd - floor_usd, 0, None)
@@ -137,20 +141,20 @@ def _money_part(problem: Problem, usd: FloatArray, floor_usd: FloatArray) -> Flo
 
 
 def _filled(taken: FloatArray, weight: FloatArray) -> FloatArray:
-    """(D, T) granted shares by progressive filling, all blocks at once.
+    """(D, T) granted shares by progressive filling, all blocks at once; `weight` is (D, T).
 
     Each round all growing shares grow at their pace until in each block the next thing happens: a resource is used up (those who need it stop)
     or a request is met.
     """
     dominant = taken.max(axis=0, initial=0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        pace = np.where(dominant > 0, weight[:, None] / dominant, np.inf)
+        pace = np.where(dominant > 0, weight / dominant, np.inf)
     granted = np.where((dominant == 0), 1.0, 0.0)
     blocked = np.isinf(dominant)
     pace = np.where(np.isfinite(pace), pace, 0.0)
     parts = np.where(np.isfinite(taken), taken, 0.0)
     growing = (granted < 1) & ~blocked
-    for _ in range(taken.shape[0] + weight.size):
+    for _ in range(taken.shape[0] + len(weight)):
         if not growing.any():
             break
         speed = np.where(growing, pace, 0.0)
@@ -168,7 +172,7 @@ def _filled(taken: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 def _balanced(taken: FloatArray, weight: FloatArray) -> FloatArray:
-    """(D, T) shares x = min(1, weight / sum_j price_j taken_j), with prices at which no resource is overdrawn and none with a price is idle.
+    """(D, T) shares for `weight` (D, T): x = min(1, weight / sum_j price_j taken_j), with prices at which no resource is overdrawn and none with a price is idle.
 
     The prices are found one resource after the other by bisection, again and again (the dual is convex, so this descends to its optimum).
     """
@@ -178,13 +182,13 @@ def _balanced(taken: FloatArray, weight: FloatArray) -> FloatArray:
 
     def shares(total: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(blocked, 0.0, np.minimum(1.0, np.where(total > 0, weight[:, None] / total, 1.0)))
+            return np.where(blocked, 0.0, np.minimum(1.0, np.where(total > 0, weight / total, 1.0)))
 
     for _ in range(_SWEEPS if taken.shape[0] > 1 else 1):
         before = price.copy()
         for j in range(taken.shape[0]):
             others = np.einsum("jdt,jt->dt", parts, price) - parts[j] * price[j]
-            low, high = np.zeros(taken.shape[2]), np.full(taken.shape[2], weight.sum() + 1.0)
+            low, high = np.zeros(taken.shape[2]), weight.sum(axis=0) + 1.0
             for _bisection in range(_BISECTIONS):
                 middle = (low + high) / 2
                 over = (parts[j] * shares(others + parts[j] * middle)).sum(axis=0) > 1

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from headroom.errors import BadInputError, SettingsError
 from headroom.schemas import TABLES, conform
 from headroom.settings import Settings, parse_settings
+from infra.boosts import Boost
 from infra.capacity_need import LINE
 from infra.planner import plan_capacity
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand
@@ -148,6 +149,27 @@ def test_fair_shares_instead_of_the_highest_bid() -> None:
     assert _rows(by_bids, "tenants")["hot"].mean() < 5, "the floor of two, and what is left over"
     assert _rows(fair, "tenants")["hot"].mean() > 12
     assert _vcpus(fair).max() <= 250
+
+
+@pytest.mark.parametrize("rule", ["dominant", "proportional"])
+def test_a_weight_and_a_boost_enlarge_a_fair_share(rule: str) -> None:
+    plain = _policy(f"{{name: optimal, fairness: {rule}}}", quota=250)
+    heavy = plain.model_copy(
+        update={"services": plain.services | {"tenants": plain.services["tenants"].model_copy(update={"weight": 3.0})}}
+    )
+    frame = forecasts(plain, median=100.0, hours=12)
+    boost = Boost("tenants", ISSUE, ISSUE + pd.Timedelta("4h"), "errors above the SLO")
+    usual, weighed, boosted = (
+        (rows := _rows(plan, "tenants"))["hot"].to_numpy() + rows["warm"].to_numpy()
+        for plan in (
+            plan_capacity(plain, frame, issue_time=ISSUE),
+            plan_capacity(heavy, frame, issue_time=ISSUE),
+            plan_capacity(plain, frame, issue_time=ISSUE, boosts=[boost]),
+        )
+    )
+    assert (weighed > usual).all()
+    assert (boosted[:4] > usual[:4]).all()
+    assert (boosted[4:] == usual[4:]).all()
 
 
 @pytest.mark.parametrize(("blocks", "spell"), [("hourly", 3), ("mixed", 6)])

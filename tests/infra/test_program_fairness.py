@@ -46,6 +46,14 @@ def test_weights_shift_the_shares(rule: str) -> None:
 
 
 @RULES
+def test_weights_may_differ_from_block_to_block(rule: str) -> None:
+    weight = np.ones((4, 4))
+    weight[3, 2:] = 3.0
+    plan = solve(share_fairly(_services(), rule=rule, weight=weight))
+    assert plan.hot.T.tolist() == [[10, 30, 30, 30]] * 2 + [[10, 18, 18, 54]] * 2
+
+
+@RULES
 def test_floors_come_first(rule: str) -> None:
     plan = solve(share_fairly(_services(floors=np.array([0.0, 0.0, 40.0, 0.0])), rule=rule))
     # 40 are the floor; the other 60: 10 more are asked for by s0 and s2 each, and 20 remain for s1 and s3 each.
