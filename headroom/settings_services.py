@@ -30,6 +30,8 @@ __all__ = [
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Booting and resuming: both together are within what a forecast of 72 hours says about, also when it is a day old.
+Lead = Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False)]
 # Names go into series ids, which split at "/", and into Google Cloud resource names (RFC 1035, 63 characters with our
 # prefix and suffix).
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
@@ -102,8 +104,8 @@ class Capacity(Strict):
         default=0.6, description="share of a machine's vCPU that demand may use"
     )
     requests_per_vcpu: Positive | None = Field(default=None, description="needed when the demand is requests")
-    boot_minutes: NotNegative = Field(default=5, description="from the call until the machine serves")
-    resume_minutes: NotNegative = Field(default=2, description="from resume of a suspended machine until it serves")
+    boot_minutes: Lead = Field(default=5, description="from the call until the machine serves")
+    resume_minutes: Lead = Field(default=2, description="from resume of a suspended machine until it serves")
     minimum_instances: Annotated[int, Field(ge=0)] = Field(default=1, description="never fewer running")
     storage: Storage = Storage()
 

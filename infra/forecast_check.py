@@ -7,25 +7,28 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.settings import Settings
 from headroom.vocabulary import QUANTILE_COLUMNS
 
-__all__ = ["chosen_regions", "unplanned_services", "usable_forecast"]
+__all__ = ["chosen_regions", "first_crossing", "unplanned_services", "usable_forecast"]
 
 _LOG: Final = logging.getLogger(__name__)
 
 _COLUMNS: Final = ("issue_time", "unique_id", "region", "service", "resource", "ds", "confidence", "model_version", *QUANTILE_COLUMNS)
 _HOUR: Final = pd.Timedelta("1h")
+# Quantiles that were rounded on their way, to single precision say, may seem to cross by this part.
+_NOISE: Final = 1e-6
 
 
 def usable_forecast(settings: Settings, forecasts: pd.DataFrame, *, issue_time: pd.Timestamp, regions: Sequence[str]) -> pd.DataFrame:
     """The rows of `forecasts` for `regions` and the hours from `issue_time` on, sorted by `unique_id, ds`.
 
     Guaranteed of the result: every series of a service is there, once per hour, for the same gapless hours that begin at
-    `issue_time`; every number is finite, quantiles are not negative, confidence is a share. A service that lacks a series (it
+    `issue_time`; every number is finite, quantiles are not negative and do not cross, confidence is a share. A service that lacks a series (it
     was never measured, say) is left out and named in the log: one service without data must not stop the others. What it
     holds stays as it is, and so does the bandwidth of a region whose sum would lack it.
 
@@ -77,6 +80,12 @@ def chosen_regions(settings: Settings, regions: Sequence[str] | None) -> list[st
     return [r for r in settings.regions if r in wanted]
 
 
+def first_crossing(values: npt.NDArray[np.float64]) -> tuple[int, int] | None:
+    """Row and column of the first quantile (rows, levels) that lies below the one before it by more than rounding; None when none does."""
+    found = np.argwhere(values[:, 1:] < values[:, :-1] * (1 - _NOISE))
+    return (int(found[0, 0]), int(found[0, 1]) + 1) if len(found) else None
+
+
 def _check_issue(rows: pd.DataFrame, issue_time: pd.Timestamp) -> None:
     issued = rows["issue_time"].unique()
     if len(issued) > 1:
@@ -126,6 +135,12 @@ def _check_numbers(rows: pd.DataFrame) -> None:
         raise BadInputError(
             f"forecasts: {rows['unique_id'].iloc[row]} at {rows['ds'].iloc[row].isoformat()}: quantile {QUANTILE_COLUMNS[column]} "
             f"is {values[row, column]}; it must be a number, 0 or more"
+        )
+    if crossing := first_crossing(values):
+        row, column = crossing
+        raise BadInputError(
+            f"forecasts: {rows['unique_id'].iloc[row]} at {rows['ds'].iloc[row].isoformat()}: quantile {QUANTILE_COLUMNS[column]} is "
+            f"{values[row, column]:g}, below quantile {QUANTILE_COLUMNS[column - 1]}, {values[row, column - 1]:g}; quantiles must not cross"
         )
     wrong_confidence = ~rows["confidence"].between(0, 1).to_numpy()
     if wrong_confidence.any():

@@ -125,7 +125,7 @@ def _egress_usd(plan: pd.DataFrame, hour: npt.NDArray[Any]) -> Array:
 def _held(amount: Array, lead: npt.NDArray[Any], hold: int) -> Array:
     """(L, T) the most of an hour's window: from the allocation before it until the lead after the next one."""
     ahead = amount.copy()
-    for hours in range(1, int(lead.max()) + 1):
+    for hours in range(1, min(int(lead.max()) + 1, amount.shape[1])):
         later = np.zeros_like(amount)
         later[:, : amount.shape[1] - hours] = amount[:, hours:]
         ahead = np.where(lead >= hours, np.maximum(ahead, later), ahead)

@@ -14,6 +14,7 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.input_table import read_input_table
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
+from infra.forecast_check import first_crossing
 from infra.replay.scene import Array, Scene
 
 __all__ = ["Issued", "bands", "issued_from", "read_issued", "row_interp", "shortage"]
@@ -31,10 +32,12 @@ class Issued:
     Attributes:
         at: shape (I,), the replayed step at which each was issued, ascending; the first may be negative (before the replay).
         values: shape (I, S, horizon, quantiles of `headroom.vocabulary`), machines, finite, not below zero, not crossing.
+        missing: series that were never forecast, for which the values repeat what was measured last.
     """
 
     at: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
+    missing: tuple[str, ...] = ()
 
     @property
     def horizon(self) -> int:
@@ -69,15 +72,15 @@ def issued_from(scene: Scene, series: Sequence[str], issue_times: Sequence[pd.Ti
     last = every[:, np.clip(scene.history.shape[1] + at[order] - 1, 0, every.shape[1] - 1)].T
     bare = np.isnan(taken).any(axis=(2, 3))
     taken[bare] = last[bare][:, None, None]
-    return Issued(at[order], taken.astype(np.float32))
+    return Issued(at[order], taken.astype(np.float32), tuple(name for name in scene.series if name not in places))
 
 
 def read_issued(path: Path, scene: Scene) -> Issued:
     """Forecasts of a Parquet or CSV file: `unique_id, cutoff, ds` and the quantile columns, as `headroom backtest` writes them.
 
     Raises:
-        BadInputError: the file is not readable, a column is missing, a cell is no time or no finite number, a time is before its cutoff, off the
-            grid or there twice, an issue time has fewer steps than another, or nothing is for this replay.
+        BadInputError: the file is not readable, a column is missing, a cell is no time or no finite number, quantiles cross, a time is before
+            its cutoff, off the grid or there twice, an issue time has fewer steps than another, or nothing is for this replay.
     """
     table = read_input_table(path, "--forecasts")
     table.require(["unique_id", "cutoff", "ds", *QUANTILE_COLUMNS])
@@ -90,6 +93,13 @@ def read_issued(path: Path, scene: Scene) -> Issued:
     if bad.any():
         row = rows[bad].iloc[0]
         raise BadInputError(f"{table.what}: {row['unique_id']} issued {row['cutoff']} for {row['ds']} holds no finite number")
+    quantiles = rows[list(QUANTILE_COLUMNS)].to_numpy(dtype=float)
+    if crossing := first_crossing(quantiles):
+        row, (at, level) = rows.iloc[crossing[0]], crossing
+        raise BadInputError(
+            f"{table.what}: {row['unique_id']} issued {row['cutoff']} for {row['ds']}: quantile {QUANTILE_COLUMNS[level]} is "
+            f"{quantiles[at, level]:g}, below quantile {QUANTILE_COLUMNS[level - 1]}, {quantiles[at, level - 1]:g}; quantiles must not cross"
+        )
     times, series = np.unique(rows["cutoff"].to_numpy()), sorted(rows["unique_id"].unique())
     steps = (rows["ds"] - rows["cutoff"]).to_numpy() / scene.step.to_timedelta64()
     ahead = np.round(steps).astype(int)

@@ -95,6 +95,16 @@ def test_the_demo_is_valid_and_lists_its_series_in_order() -> None:
             "services.edge.trouble.errors.metric: no source gives metric 'bad'; known:",
         ),
         ("regions/us-central1/peers", ["us-central1"], "regions.us-central1.peers: 'us-central1' is not another region"),
+        (
+            "services/edge/capacity/boot_minutes",
+            5000,
+            "services.edge.capacity.boot_minutes: 5000: input should be less than or equal to 1440",
+        ),
+        (
+            "services/edge/capacity/resume_minutes",
+            1441,
+            "services.edge.capacity.resume_minutes: 1441: input should be less than or equal to",
+        ),
         ("regions/us-central1/links", {"asia-east1": 5}, "regions.us-central1.links: 'asia-east1' is not a peer, from which it leases"),
         ("regions/us-central1/links", {"europe-west9": -5}, "regions.us-central1.links.europe-west9: -5: input should be greater"),
         ("cloud", ..., "cloud: missing; add it"),

@@ -68,6 +68,17 @@ def test_a_day_costs_no_more_than_the_budget_as_it_is_held(policy: str, hold: in
     assert max(days) > budget * 0.6, "most of the budget is used"
 
 
+@pytest.mark.parametrize("policy", ["tiered", "optimal"])
+def test_a_lead_longer_than_the_plan_holds_its_most_from_the_start(policy: str) -> None:
+    """The last good forecast of a day ago, and machines that take a day to boot."""
+    text = SETTINGS.replace("boot_minutes: 90, resume_minutes: 40", "boot_minutes: 1440, resume_minutes: 1440")
+    slow = parse_settings(text.replace("{BUDGET}", f"{{name: {policy}}}"))
+    frame = forecasts(slow, median=4.0, hours=12)
+    plan = plan_of(slow, set_demand(frame, "us-central1/edge/cpu", [8.0] * 11 + [64.0]))
+    edge = plan[(plan["service"] == "edge") & (plan["region"] == "us-central1") & (plan["resource"] == "instances")]
+    assert set(edge["hot"]) == {16}
+
+
 def test_what_leased_machines_send_is_paid_beside_what_is_held() -> None:
     """In the peak asia-east1 leases four machines or so of us-central1, which send 0.1 Gbit/s for each that is needed."""
     lending = (

@@ -185,6 +185,7 @@ def _spoilt(column: str, value: object) -> pd.DataFrame:
         (_spoilt("0.9", np.nan), f"{LOAD} at 2026-07-08T02:00:00.*quantile 0.9 is nan"),
         (_spoilt("0.99", np.inf), f"{LOAD} at .*quantile 0.99 is inf"),
         (_spoilt("0.01", -1.0), f"{LOAD} at .*quantile 0.01 is -1.0"),
+        (_spoilt("0.5", 0.5), f"{LOAD} at 2026-07-08T02:00:00.*quantile 0.5 is 0.5, below quantile 0.4, .*; quantiles must not cross"),
         (_spoilt("confidence", np.nan), f"{LOAD} at .*confidence nan is not between 0 and 1"),
         (forecasts(settings()).query("horizon != 5"), "lacks hour 2026-07-08T04:00:00"),
         (forecasts(settings()).query(f"unique_id != '{LOAD}' or horizon < 70"), f"{LOAD} lacks hour 2026-07-10T21:00:00"),

@@ -240,6 +240,9 @@ def test_forecasts_of_a_file_are_those_that_are_walked_with(tmp_path: Path) -> N
     table.assign(**{"0.5": math.nan}).to_parquet(tmp_path / "nan.parquet")
     with pytest.raises(BadInputError, match="holds no finite number"):
         read_issued(tmp_path / "nan.parquet", walked)
+    table.assign(**{"0.9": table["0.8"] / 2}).to_parquet(tmp_path / "crossing.parquet")
+    with pytest.raises(BadInputError, match=r"a/web/cpu issued .*: quantile 0\.9 is .*, below quantile 0\.8, .*; quantiles must not cross"):
+        read_issued(tmp_path / "crossing.parquet", walked)
     for name, moved in {"early": -HOUR, "between": HOUR / 4, "twice": HOUR}.items():
         table.assign(ds=table["ds"].where(table.index != 0, table["ds"] + moved)).to_parquet(tmp_path / f"{name}.parquet")
         with pytest.raises(BadInputError, match=r"expected whole steps of .* from the cutoff on, each once"):
@@ -268,7 +271,10 @@ def test_a_series_without_forecasts_is_expected_to_stay_as_it_was_last_measured(
 def test_bad_worlds_are_refused_by_field(tmp_path: Path) -> None:
     bad = {
         "hot_usd_per_hour: -1": "hot_usd_per_hour",
-        "boots: 3": "boots",
+        "boots: 3": "boots: unknown field",
+        "boot_minuts: 3": r"boot_minuts: unknown field; did you mean 'boot_minutes'\? \(fields are machine_type,",
+        "units_per_machine: -3": "world.yaml: units_per_machine: -3: input should be greater than 0",
+        "units_per_machine: {a: 3, b: -3}": "world.yaml: units_per_machine.b: -3: input should be greater than 0",
         "no_stock_cold: 1.5": "no_stock_cold",
         "- 1": "expected a mapping",
         "a: [": "not valid YAML",
