@@ -83,7 +83,7 @@ def backtest(
             series,
             horizon=horizon,
             windows=windows,
-            candidates=names_of(candidates),
+            candidates=names_of(candidates, "--candidates"),
             events=happenings,
             future=regressors,
             seed=seed,
@@ -134,7 +134,7 @@ def forecast(
         result = engine.forecast_frame(
             series,
             horizon=horizon,
-            candidates=names_of(candidates),
+            candidates=names_of(candidates, "--candidates"),
             events=happenings,
             future=regressors,
             seed=seed,

@@ -78,12 +78,12 @@ def replay(
     from infra.replay.run import stock_outs as random_stock_outs
     from infra.replay.scene import scene_of
     from infra.replay.world import read_world, terms_of
-    from models.long_frame import read_long_frame
+    from models.long_frame import read_long_frame, step_of
 
     console = open_console()
     check_folder(output)
-    names, rules = names_of(policies), read_world(world)
-    forecast = needs_forecasts(names)
+    names, rules = names_of(policies, "--policies"), read_world(world)
+    forecast, every = needs_forecasts(names), step_of(issue_every, "--issue-every") if issue_every else None
     series = read_long_frame(source, step)
     say_series(console, source, series)
     first, last = _times(series, start, end)
@@ -91,9 +91,10 @@ def replay(
     for name, why in scene.left_out.items():
         console.print(f"  {name} is left out: {why} from {first} to {last}", style="yellow", highlight=False, soft_wrap=True)
     with ProgressBar(console) as progress:
-        issued = _issued(series, scene, forecasts, events, issue_every, seed, progress) if forecast else None
+        issued = _issued(series, scene, forecasts, events, every, seed, progress) if forecast else None
         out = random_stock_outs(scene, stock_outs, rules.stock_out_hours, rules.stock_out_seed) if stock_outs else None
         result = run_replay(scene, terms, issued, names, frontier=frontier, stock_out=out, listener=progress)
+    _say_missing(console, scene, issued)
     page = write_replay(result, output)
     _print(console, result)
     console.print(f"page: {page}", highlight=False, soft_wrap=True)
@@ -121,18 +122,17 @@ def _usual_start(first: pd.Timestamp, last: pd.Timestamp, step: pd.Timedelta) ->
 
 
 def _issued(
-    series: LongFrame, scene: Scene, given: Path | None, events: Path | None, every: str | None, seed: int, progress: ProgressBar
+    series: LongFrame, scene: Scene, given: Path | None, events: Path | None, every: pd.Timedelta | None, seed: int, progress: ProgressBar
 ) -> Issued:
     """The forecasts of a file, or those that the engine would have made."""
     import pandas as pd
 
     from infra.replay.forecasts import issued_from, read_issued
     from models.issued_forecasts import issue_forecasts
-    from models.long_frame import step_of
 
     if given is not None:
         return read_issued(given, scene)
-    gap = step_of(every, "--issue-every") if every else max(pd.Timedelta(hours=1), scene.step)
+    gap = every or max(pd.Timedelta(hours=1), scene.step)
     stride = max(1, round(gap / scene.step))
     # Far enough for a plan of twelve steps right before the next forecast.
     horizon = stride + 12 + 12 * (stride > 1)
@@ -152,6 +152,19 @@ def _jobs(scene: Scene, stride: int) -> int:
     """Processes worth starting: a new one costs seconds before it works."""
     forecasts = len(scene.times) // stride * len(scene.series)
     return cores() if forecasts >= _FORECASTS_PER_WORKER else 1
+
+
+def _say_missing(console: Console, scene: Scene, issued: Issued | None) -> None:
+    """One line about the series that no forecast was there for."""
+    if issued is None or not issued.missing:
+        return
+    named = ", ".join(issued.missing[:3]) + (", ..." if len(issued.missing) > 3 else "")
+    console.print(
+        f"  {len(issued.missing)} of {len(scene.series)} series have no forecast ({named}): they are expected to stay as they were last measured",
+        style="yellow",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _print(console: Console, result: Replay) -> None:

@@ -25,9 +25,18 @@ Events = Annotated[
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)]
 
 
-def names_of(text: str | None) -> tuple[str, ...]:
-    """The names of an option that takes several, parted by commas."""
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+def names_of(text: str | None, option: str) -> tuple[str, ...]:
+    """The names of an option that takes several, parted by commas; none when it is not given.
+
+    Raises:
+        BadInputError: when it is given and names nothing.
+    """
+    from headroom.errors import BadInputError
+
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not names:
+        raise BadInputError(f"{option} {text!r} names nothing; give names parted by commas, or leave it out for all")
+    return names
 
 
 def check_folder(output: Path) -> None:

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import yaml
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from headroom.errors import BadInputError
 from headroom.settings_services import NotNegative, Positive, Share, Strict
@@ -123,9 +125,7 @@ def read_world(path: Path | None) -> World:
     try:
         return World.model_validate(told)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInputError(f"--world {path}: {field}: {first['msg']}; fields are {', '.join(World.model_fields)}") from error
+        raise BadInputError(f"--world {path}: {_problem(error.errors())}") from error
 
 
 def terms_of(world: World, step: pd.Timedelta) -> Terms:
@@ -160,6 +160,19 @@ def terms_of(world: World, step: pd.Timedelta) -> Terms:
         stock=world.stock_machines or math.inf,
         budget=world.budget_usd_per_day or math.inf,
     )
+
+
+def _problem(errors: list[ErrorDetails]) -> str:
+    """The first field that is wrong, in words; of a field that may be of several kinds, what is wrong with the kind that it is."""
+    first = errors[0]["loc"][0]
+    name, of_field = str(first), max((error for error in errors if error["loc"][0] == first), key=lambda error: len(error["loc"]))
+    if of_field["type"] == "extra_forbidden":
+        close = get_close_matches(name, World.model_fields, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return f"{name}: unknown field{hint} (fields are {', '.join(World.model_fields)})"
+    # Behind the field pydantic names the kind, then the key in a mapping.
+    field, message = ".".join([name, *(str(part) for part in of_field["loc"][2:])]), of_field["msg"]
+    return f"{field}: {of_field['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def _lost(share: float, no_stock: float) -> float:

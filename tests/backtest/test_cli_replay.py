@@ -112,11 +112,21 @@ def test_given_forecasts_and_a_world_are_used(tmp_path: Path, monkeypatch: pytes
     pd.DataFrame(rows).to_parquet(tmp_path / "issued.parquet")
     (tmp_path / "world.yaml").write_text("units_per_machine: 100\nhot_usd_per_hour: 2\nstart_usd: 0\n")
     given = ["--forecasts", str(tmp_path / "issued.parquet"), "--world", str(tmp_path / "world.yaml")]
-    run("--input", DEMO, *DAY, *given, "--policies", "newsvendor", "--no-frontier", "--output", str(tmp_path / "out"))
+    said = run("--input", DEMO, *DAY, *given, "--policies", "newsvendor", "--no-frontier", "--output", str(tmp_path / "out"))
+    assert "have no forecast" not in said
     steps = pd.read_parquet(tmp_path / "out" / "steps.parquet")
     mine = steps[(steps["policy"] == "newsvendor") & (steps["ds"] > times[0])]
     assert (mine["hot"] == 6).all(), "600 units at 100 a machine, with no doubt"
     assert (mine["cost_usd"] >= 6 * 2).all()
+
+
+def test_series_that_a_file_of_forecasts_lacks_are_told(tmp_path: Path) -> None:
+    here, other = sorted(pd.read_csv(DEMO)["unique_id"].unique())
+    rows = {"unique_id": here, "cutoff": pd.Timestamp(DAY[1]), "ds": pd.date_range(DAY[1], periods=12, freq="h")}
+    pd.DataFrame(rows | dict.fromkeys(QUANTILE_COLUMNS, 600.0)).to_parquet(tmp_path / "issued.parquet")
+    given = ["--forecasts", str(tmp_path / "issued.parquet"), "--policies", "newsvendor", "--no-frontier"]
+    said = run("--input", DEMO, *DAY, *given, "--output", str(tmp_path / "out"))
+    assert f"1 of 2 series have no forecast ({other}): they are expected to stay as they were last measured" in said
 
 
 def test_stock_outs_are_played_when_asked_for(tmp_path: Path) -> None:
@@ -147,6 +157,8 @@ def test_where_everybody_misses_much_the_page_says_so_instead_of_a_picture(tmp_p
         (["--step", "soon"], "expected a fixed length of time"),
         (["--freq", "soon"], "--freq 'soon': expected a fixed length of time"),
         (["--issue-every", "soon"], "--issue-every 'soon': expected a fixed length of time"),
+        (["--issue-every", "0h", "--policies", "reactive"], "--issue-every '0h': expected a length of time above zero"),
+        (["--policies", ","], "--policies ',' names nothing; give names parted by commas, or leave it out for all"),
         (["--output", DEMO], "expected a folder"),
     ],
 )

@@ -272,6 +272,8 @@ def test_bad_worlds_are_refused_by_field(tmp_path: Path) -> None:
     bad = {
         "hot_usd_per_hour: -1": "hot_usd_per_hour",
         "boots: 3": "boots: unknown field",
+        "7: 3": "world.yaml: 7: ",
+        "units_per_machine: many": "world.yaml: units_per_machine: 'many': input should be a valid number",
         "boot_minuts: 3": r"boot_minuts: unknown field; did you mean 'boot_minutes'\? \(fields are machine_type,",
         "units_per_machine: -3": "world.yaml: units_per_machine: -3: input should be greater than 0",
         "units_per_machine: {a: 3, b: -3}": "world.yaml: units_per_machine.b: -3: input should be greater than 0",
