@@ -47,9 +47,29 @@ def examine(home: Home | None = None) -> list[Finding]:
         return [*findings, Finding("settings", False, str(error), f"edit {home.capacity_file}")]
     findings.append(Finding("settings", True, f"{home.capacity_file}: {len(settings.series)} series in {len(settings.regions)} regions"))
     findings.append(Finding("self-tuning", True, f"{settings.forecasting.tuning} (forecasting.tuning)"))
-    for check in (_sources, _calendars, _lake, _database, _mlflow, _airflow, _cloud):
+    for check in (_names, _quotas, _sources, _calendars, _lake, _database, _mlflow, _airflow, _cloud):
         findings.extend(check(home, settings))
     return findings
+
+
+def _names(home: Home, settings: Settings) -> Iterator[Finding]:
+    from infra.settings_check import wrong_names
+
+    problems = wrong_names(settings)
+    for words in problems:
+        yield Finding("names", False, words, f"edit {home.capacity_file}")
+    if not problems:
+        yield Finding("names", True, "regions, machine types, disk types and quotas are in the price list or Google's")
+
+
+def _quotas(home: Home, settings: Settings) -> Iterator[Finding]:
+    from infra.settings_check import unlimited_families, unplanned_quotas
+
+    if without := unlimited_families(settings):
+        remedy = f"give the family's quota, for example N2_CPUS, or CPUS, in {home.capacity_file}"
+        yield Finding("quotas", False, f"no vCPU quota limits plans for {', '.join(without)}", remedy, needed=False)
+    if others := unplanned_quotas(settings):
+        yield Finding("quotas", True, f"planning looks at those of vCPUs alone; the cloud enforces {', '.join(others)}")
 
 
 def _python() -> Finding:

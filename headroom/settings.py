@@ -53,13 +53,7 @@ class Settings(Strict):
                     key = f"demand.{resource}" if resource in service.demand else f"trouble.{resource}.metric"
                     problems.append(f"services.{name}.{key}: no source gives metric {metric!r}; known: {', '.join(known)}")
         for name, settings in self.regions.items():
-            for peer in settings.peers:
-                if peer not in self.regions or peer == name:
-                    problems.append(
-                        f"regions.{name}.peers: {peer!r} is not another region; known: {', '.join(sorted(set(self.regions) - {name}))}"
-                    )
-            for peer in sorted(set(settings.links) - set(settings.peers)):
-                problems.append(f"regions.{name}.links: {peer!r} is not a peer, from which it leases; add it to peers, or remove the link")
+            problems += _region_problems(name, settings, sorted(set(self.regions) - {name}))
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -110,6 +104,24 @@ def parse_settings(text: str, name: str = "capacity.yaml") -> Settings:
     except ValidationError as error:
         lines = [f"{name}: {line}" for problem in error.errors() for line in _lines(problem)]
         raise SettingsError("\n".join(lines)) from error
+
+
+def _region_problems(name: str, region: Region, others: Sequence[str]) -> list[str]:
+    """What does not fit in a region, beside the `others`."""
+    key = f"regions.{name}"
+    problems = [*_doubles(f"{key}.zones", region.zones), *_doubles(f"{key}.peers", region.peers)]
+    for zone in region.zones:
+        if zone.rpartition("-")[0] != name:
+            problems.append(f"{key}.zones: {zone!r} is not a zone of the region, whose zones are called {name}-a and so on")
+    for quota in region.quotas:
+        if quota != quota.upper():
+            problems.append(f"{key}.quotas: {quota!r} is not written as Google does; did you mean {quota.upper()!r}?")
+    for peer in region.peers:
+        if peer not in others:
+            problems.append(f"{key}.peers: {peer!r} is not another region; known: {', '.join(others)}")
+    for peer in sorted(set(region.links) - set(region.peers)):
+        problems.append(f"{key}.links: {peer!r} is not a peer, from which it leases; add it to peers, or remove the link")
+    return problems
 
 
 def _doubles(key: str, names: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from infra.held_cost import held_usd_by_hour, within_held_budget
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
 from infra.measured_need import with_measured
 from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
+from infra.settings_check import check_quotas
 from infra.unit_prices import TYPED_LINE, with_unit_prices
 
 if TYPE_CHECKING:
@@ -78,9 +79,10 @@ def plan_capacity(
         measured: `unique_id, ds, y` of the hours from `measured_since` on, as known at the issue time, for `reactive`.
 
     Raises:
-        BadInputError: for a bad forecast, an unknown policy, region or machine type, a missing price, or a budget
+        BadInputError: for a bad forecast, an unknown policy, region, machine type or quota, a missing price, or a budget
             that cannot be met; the message names it and the remedy.
     """
+    check_quotas(settings)
     rows = usable_forecast(settings, forecasts, issue_time=issue_time, regions=chosen_regions(settings, regions))
     names = {name: check_policy(policy or service.policy or settings.policy.name) for name, service in settings.services.items()}
     of_row = rows["service"].map(names)

@@ -95,6 +95,14 @@ def test_the_demo_is_valid_and_lists_its_series_in_order() -> None:
             "services.edge.trouble.errors.metric: no source gives metric 'bad'; known:",
         ),
         ("regions/us-central1/peers", ["us-central1"], "regions.us-central1.peers: 'us-central1' is not another region"),
+        ("regions/us-central1/peers", ["asia-east1"] * 2, "regions.us-central1.peers: 'asia-east1' is given twice"),
+        ("regions/us-central1/zones", ["us-central1-a"] * 2, "regions.us-central1.zones: 'us-central1-a' is given twice"),
+        ("regions/us-central1/zones", ["europe-west9-a"], "regions.us-central1.zones: 'europe-west9-a' is not a zone of the region"),
+        (
+            "regions/us-central1/quotas",
+            {"n2_cpus": 5},
+            "regions.us-central1.quotas: 'n2_cpus' is not written as Google does; did you mean 'N2_CPUS'?",
+        ),
         (
             "services/edge/capacity/boot_minutes",
             5000,
