@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headroom.errors import BadInputError
-from infra.program import Problem, share_fairly, solve
+from infra.program import Problem, bands_from_quantiles, share_fairly, solve
 from tests.infra.program_problems import one_place, random_problem
 
 RULES = pytest.mark.parametrize("rule", ["dominant", "proportional"])
@@ -76,6 +76,31 @@ def test_asking_for_more_than_is_needed_gains_nothing(rule: str, liar: int, fact
     greedy = solve(share_fairly(_services(claim), rule=rule)).hot[liar]
     useful = np.minimum(greedy, NEEDS[liar])
     assert (useful <= honest).all()
+
+
+def _uncertain(asked: np.ndarray, **changes: object) -> Problem:
+    """The same services, when nobody knows their demand for sure: quantiles of 0.6 to 1.8 times the medians `asked`."""
+    quantiles = asked[:, None, None, None] * np.array([0.6, 1.0, 1.4, 1.8])[:, None]
+    width, reach = bands_from_quantiles(np.array([0.1, 0.5, 0.9, 0.99]), np.broadcast_to(quantiles, (asked.size, 4, 4, 1)))
+    return _services(asked, **({"width": width, "reach": reach, "value": 8 * width[..., 0]} | changes))
+
+
+def _useful(plan: Problem, liar: int) -> np.ndarray:
+    """What the liar gets of the machines that it would hold for its true demand if it were alone."""
+    alone = solve(_uncertain(NEEDS, family_limit=np.inf)).hot[liar]
+    return np.minimum(solve(plan).hot[liar], alone)
+
+
+@pytest.mark.parametrize("liar", range(4))
+@pytest.mark.parametrize("factor", [1.5, 4.0, 20.0])
+def test_under_uncertainty_only_fair_shares_make_over_asking_useless(liar: int, factor: float) -> None:
+    claim = NEEDS.copy()
+    claim[liar] *= factor
+    for rule in ("dominant", "proportional"):
+        honest, greedy = (_useful(share_fairly(_uncertain(asked), rule=rule), liar) for asked in (NEEDS, claim))
+        assert (greedy <= honest).all()
+    honest, greedy = (_useful(_uncertain(asked), liar) for asked in (NEEDS, claim))
+    assert greedy.sum() > honest.sum(), "by value alone, which policy.fairness: bids stands for, a larger claim gets more"
 
 
 @RULES
