@@ -248,7 +248,7 @@ class Policy(Strict):
     purchase_failure: Share = Field(default=0.05, description="chance that a machine cannot be bought when demand comes")
     fairness: Literal["bids", "dominant", "proportional"] = Field(
         default="bids",
-        description="for optimal, where a quota or the budget is too small for all: by value alone, or fair shares above the floors",
+        description="for optimal, where a quota is too small for all: by value alone, or fair shares above the floors",
     )
     stabilisation_hours: Annotated[int, Field(ge=1, le=24)] = Field(
         default=1, description="for reactive: it scales in only to the most measured in as many hours"

@@ -1,4 +1,4 @@
-"""Scarce stock, quota and money shared fairly between services, instead of all to the highest bids.
+"""Scarce stock and quota shared fairly between services, instead of all to the highest bids; scarce money counts beside them, but not alone.
 
 What a place asks for is what it would hold if it were alone (its best plan without the common limits), and what it would buy in the worst case:
 a vector of units per family of its region, and of USD from the budget. Its guaranteed floors come first. Of what it asks for above them it is
