@@ -87,12 +87,13 @@ class Loans:
         return machines, usd
 
     def words(self, solution: Solution) -> npt.NDArray[np.object_]:
-        """(M, T) what an option borrows and lends."""
+        """(M, T) what an option borrows, with the egress of each machine, and what it lends."""
         text = np.full(solution.hot.shape, "", dtype=object)
-        for borrower, lender, leased in zip(self.borrower, self.lender, solution.leased, strict=True):
+        for borrower, lender, leased, usd in zip(self.borrower, self.lender, solution.leased, self.egress_usd, strict=True):
             there = np.flatnonzero(leased > 0)
             numbers = leased[there].astype(int).astype(str).astype(object)
-            text[borrower, there] += "; leases " + numbers + f" from {self._region(lender)}"
+            egress = f", each with egress for {usd:.2f} USD/h" if usd > 0 else ""
+            text[borrower, there] += "; leases " + numbers + f" from {self._region(lender)}{egress}"
             text[lender, there] += "; lends " + numbers + f" to {self._region(borrower)}"
         return text
 

@@ -86,6 +86,7 @@ def test_a_lease_costs_its_egress_whether_or_not_the_borrower_can_reserve_bandwi
     price = list_prices().hot_usd_per_hour("n2-standard-8", "us-central1")
     assert here["leased"].min() >= 8
     assert here["leased_usd"].tolist() == pytest.approx((price + _egress_usd(0.3)) * here["leased"])
+    assert here["why"].str.contains(f"from us-central1, each with egress for {_egress_usd(0.3):.2f} USD/h").all()
     assert there["leased_usd"].tolist() == pytest.approx(price * there["leased"])
 
 
