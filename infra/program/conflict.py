@@ -7,7 +7,8 @@ give are named beside them.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -21,13 +22,46 @@ from infra.program.layout import Layout, layout_of, pattern_of
 from infra.program.matrix import Program, build_program
 from infra.program.problem import FloatArray, IntArray, Problem
 
-__all__ = ["conflict_error", "least_first_day_usd"]
+__all__ = ["Conflict", "PlanConflictError", "conflict_error", "least_first_day_usd"]
 
 _TOLERANCE: Final = 1e-6
 _NAMED: Final = 3
 
 
-def conflict_error(problem: Problem, layout: Layout, program: Program, *, whole: bool = False) -> BadInputError:
+@dataclass(frozen=True)
+class Conflict:
+    """A limit that floors and guarantees cannot keep, in the block or day in which it is most short.
+
+    Attributes:
+        kind, of: as in `infra.program.shadow_prices.ShadowPrice`. name: of the problem's field, and what is limited.
+        limit: what it is, in `unit`. needed: what would do. when: index of the block; of the day for the budget and flaps.
+    """
+
+    kind: str
+    of: tuple[int, ...]
+    name: str
+    limit: float
+    needed: float
+    unit: str
+    when: int
+
+    def __str__(self) -> str:
+        """In the problem's words."""
+        of_time = "day" if self.kind in ("budget", "flaps") else "block"
+        return f"{self.name} is {self.limit:,.6g} {self.unit} in {of_time} {self.when}, {self.needed:,.6g} would do"
+
+
+class PlanConflictError(BadInputError):
+    """No plan of `problem` keeps the limits; `conflicts` are those in the way, `whole` is true where only whole machines do not fit."""
+
+    def __init__(self, message: str, problem: Problem, conflicts: Sequence[Conflict] = (), *, whole: bool = False) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.conflicts = tuple(conflicts)
+        self.whole = whole
+
+
+def conflict_error(problem: Problem, layout: Layout, program: Program, *, whole: bool = False) -> PlanConflictError:
     """The error that names the limits in conflict, how far they would have to be raised, and who asks for it.
 
     With `whole`, fractions of machines would do and whole ones do not.
@@ -37,20 +71,22 @@ def conflict_error(problem: Problem, layout: Layout, program: Program, *, whole:
         solver = Solver(_elastic(program, rows))
         values = solver.solve_whole(machine_columns(layout)) if whole else solver.solve().values
     except InfeasibleProgramError:
-        return BadInputError(
+        return PlanConflictError(
             f"no plan meets the {_demands(problem)} within the lead times and what is held now; lower them, or make them "
-            "start after ready_from"
+            "start after ready_from",
+            problem,
         )
     excess = np.zeros(layout.rows)
     excess[rows] = values[program.cost.size :]
     limits = _limits(problem, layout, excess)
     if not limits:
-        return BadInputError(
-            "the program has no solution and no limit is in the way; its numbers differ too much in size: use larger units"
+        return PlanConflictError(
+            "the program has no solution and no limit is in the way; its numbers differ too much in size: use larger units", problem
         )
-    named = "; ".join(limits[:_NAMED]) + (f"; and {len(limits) - _NAMED} more" if len(limits) > _NAMED else "")
+    named = "; ".join(map(str, limits[:_NAMED])) + (f"; and {len(limits) - _NAMED} more" if len(limits) > _NAMED else "")
     what = "no plan of whole machines" if whole else "no plan"
-    return BadInputError(f"{what} meets the {_demands(problem)}: {named}. Raise the limits or lower the floors and guarantees")
+    message = f"{what} meets the {_demands(problem)}: {named}. Raise the limits or lower the floors and guarantees"
+    return PlanConflictError(message, problem, limits, whole=whole)
 
 
 def least_first_day_usd(problem: Problem) -> float:
@@ -85,35 +121,35 @@ def _elastic(program: Program, rows: IntArray) -> Program:
     )
 
 
-def _limits(problem: Problem, layout: Layout, excess: FloatArray) -> list[str]:
-    found = []
-    for g, region in enumerate(problem.regions):
-        for f, family in enumerate(problem.families):
-            found += _worst(
-                layout.limit[g, f], problem.family_limit[g, f], excess, f"family_limit of {family} in {region}", "units", "block"
-            )
-    if problem.leases is not None:
-        for g, region in enumerate(problem.regions):
-            found += _worst(layout.lending[g], problem.leases.lending_limit[g], excess, f"lending_limit of {region}", "units", "block")
-        for i, link in enumerate(problem.leases.links):
-            found += _worst(layout.link[i], problem.leases.link_capacity[i], excess, f"link_capacity of {link}", "Gbit/s", "block")
-    for d, place in enumerate(problem.places):
-        for f, family in enumerate(problem.families):
-            found += _worst(layout.share[d, f], problem.share_limit[d, f], excess, f"share_limit of {family} for {place}", "units", "block")
-    found += _worst(layout.budget, problem.budget_usd, excess, "budget_per_day", "USD", "day")
-    for d, place in enumerate(problem.places):
-        limit = np.full(layout.flap.shape[1], problem.flap_limit[d])
-        found += _worst(layout.flap[d], limit, excess, f"flap_limit of {place}", "starts and stops", "day")
-    return found
+def _limits(problem: Problem, layout: Layout, excess: FloatArray) -> list[Conflict]:
+    """The limits that are exceeded, each at its worst block or day."""
+    regions, families, places, leases = problem.regions, problem.families, problem.places, problem.leases
+    flaps = np.broadcast_to(problem.flap_limit[:, None], layout.flap.shape)
+    quotas = [f"family_limit of {family} in {region}" for region in regions for family in families]
+    shares = [f"share_limit of {family} for {place}" for place in places for family in families]
+    found = _exceeded("quota", quotas, "units", layout.limit, problem.family_limit, excess)
+    if leases is not None:
+        found += _exceeded(
+            "lending", [f"lending_limit of {region}" for region in regions], "units", layout.lending, leases.lending_limit, excess
+        )
+        found += _exceeded(
+            "link", [f"link_capacity of {link}" for link in leases.links], "Gbit/s", layout.link, leases.link_capacity, excess
+        )
+    found += _exceeded("share", shares, "units", layout.share, problem.share_limit, excess)
+    found += _exceeded("budget", ["budget_per_day"], "USD", layout.budget, problem.budget_usd, excess)
+    return found + _exceeded("flaps", [f"flap_limit of {place}" for place in places], "starts and stops", layout.flap, flaps, excess)
 
 
-def _worst(rows: IntArray, limits: FloatArray, excess: FloatArray, name: str, unit: str, when: str) -> list[str]:
-    """The limit at its worst block or day, in words; nothing when it is not exceeded."""
+def _exceeded(kind: str, names: Sequence[str], unit: str, rows: IntArray, limits: FloatArray, excess: FloatArray) -> list[Conflict]:
+    """Of limits whose rows (..., T) run over the blocks or days; `names` in the order of the axes before."""
     over = np.where(rows >= 0, excess[rows], 0.0)
-    worst = int(np.argmax(over))
-    if over[worst] <= _TOLERANCE:
-        return []
-    return [f"{name} is {limits[worst]:,.6g} {unit} in {when} {worst}, {limits[worst] + over[worst]:,.6g} would do"]
+    found = []
+    for name, of in zip(names, np.ndindex(rows.shape[:-1]), strict=True):
+        worst = int(np.argmax(over[of])) if over[of].size else 0
+        if over[of].size and over[of][worst] > _TOLERANCE:
+            limit = float(limits[of][worst])
+            found.append(Conflict(kind, of, name, limit, limit + float(over[of][worst]), unit, worst))
+    return found
 
 
 def _demands(problem: Problem) -> str:

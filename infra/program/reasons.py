@@ -8,12 +8,12 @@ import numpy as np
 
 from infra.program.coverage import coverage_of
 from infra.program.plan import Plan
-from infra.program.problem import FloatArray, Problem
+from infra.program.problem import BoolArray, FloatArray, Problem
 from infra.program.shadow_prices import ShadowPrice
 from infra.program.solve import Solution
 from infra.program.steps import step_costs
 
-__all__ = ["Reasons", "binding_limits", "reasons_of"]
+__all__ = ["Reasons", "binding_limits", "concerned", "reasons_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,23 +48,35 @@ def reasons_of(problem: Problem, solution: Solution) -> Reasons:
 
 def binding_limits(problem: Problem, solution: Solution, *, place: int, block: int) -> tuple[ShadowPrice, ...]:
     """The limits that bind for a place in a block, dearest first."""
-    options = np.flatnonzero(problem.option_place == place)
-    families = {problem.families[f] for f in problem.option_family[options]}
-    region = problem.regions[int(problem.region[place])]
-    own = {("budget", "budget_per_day"), ("flaps", problem.places[place])}
-    own |= {("quota", f"{family} in {region}") for family in families} | {
-        ("share", f"{family} of {problem.places[place]}") for family in families
-    }
-    leases = problem.leases
-    if leases is not None:
-        mine = np.flatnonzero(np.isin(leases.option, options))
-        own |= {("lending", f"lent by {problem.regions[int(g)]}") for g in leases.lender[mine]}
-        own |= {("link", leases.links[int(i)]) for i in leases.link[mine] if i >= 0}
-    day = {int(problem.block_starts[block] / 24 + 1e-9)}
-    when = {"budget": set(np.flatnonzero(problem.budget_hours[:, block]).tolist()), "flaps": day}
-    return tuple(
-        price for price in solution.shadow_prices if (price.kind, price.name) in own and when.get(price.kind, {block}) & set(price.blocks)
-    )
+    options = problem.option_place == place
+    return tuple(price for price in solution.shadow_prices if concerned(problem, price)[options, block].any())
+
+
+def concerned(problem: Problem, price: ShadowPrice) -> BoolArray:
+    """(M, T) options and blocks in which a limit stands in the way of more machines, leased ones included."""
+    place, family, leases = problem.option_place, problem.option_family, problem.leases
+    options = np.zeros(place.size, dtype=bool)
+    if price.kind == "quota":
+        region, limited = price.of
+        options = (problem.region[place] == region) & (family == limited)
+        if leases is not None:
+            options[leases.option[(leases.lender == region) & (family[leases.option] == limited)]] = True
+    elif price.kind == "share":
+        options = (place == price.of[0]) & (family == price.of[1])
+    elif price.kind == "flaps":
+        options = place == price.of[0]
+    elif price.kind == "budget":
+        options[:] = True
+    elif leases is not None:
+        options[leases.option[(leases.lender if price.kind == "lending" else leases.link) == price.of[0]]] = True
+    blocks = np.zeros(problem.block_hours.size, dtype=bool)
+    if price.kind in ("budget", "flaps"):  # their blocks are days
+        hours = problem.budget_hours if price.kind == "budget" else problem.day_hours
+        blocks = np.asarray((hours[list(price.blocks)] > 0).any(axis=0))
+    else:
+        blocks[list(price.blocks)] = True
+    result: BoolArray = options[:, None] & blocks
+    return result
 
 
 def _levels(reach: FloatArray) -> FloatArray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from infra.program.highs import LinearSolution
 from infra.program.layout import Layout
 from infra.program.problem import FloatArray, IntArray, Problem
@@ -21,6 +23,8 @@ class ShadowPrice:
 
     Attributes:
         kind: "quota", "share" (of it, fairly), "lending", "link", "budget" or "flaps". name: what is limited, for example "n2 in europe-west9".
+        of: the problem's indices of what is limited: region and family of a quota, place and family of a share, the region that lends, the link,
+            the place of flaps; none for the budget.
         unit: of the limit. usd_per_day: saving of one unit more, averaged over the horizon's days.
         blocks: the hour blocks (for budget and flaps: the days) in which it binds.
     """
@@ -30,6 +34,7 @@ class ShadowPrice:
     unit: str
     usd_per_day: float
     blocks: tuple[int, ...]
+    of: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         """The sentence that a plan's reason carries."""
@@ -44,21 +49,11 @@ def shadow_prices(problem: Problem, layout: Layout, optimum: LinearSolution) -> 
     savings[layout.budget[-1:][layout.budget[-1:] >= 0]] *= min(float(problem.budget_hours[-1].sum()) / 24, 1.0)
     links = problem.leases.links if problem.leases is not None else ()
     groups: list[tuple[str, str, list[str], IntArray]] = [
-        (
-            "quota",
-            "unit",
-            [f"{family} in {region}" for region in problem.regions for family in problem.families],
-            layout.limit.reshape(-1, layout.limit.shape[2]),
-        ),
-        (
-            "share",
-            "unit",
-            [f"{family} of {place}" for place in problem.places for family in problem.families],
-            layout.share.reshape(-1, layout.share.shape[2]),
-        ),
+        ("quota", "unit", [f"{family} in {region}" for region in problem.regions for family in problem.families], layout.limit),
+        ("share", "unit", [f"{family} of {place}" for place in problem.places for family in problem.families], layout.share),
         ("lending", "unit", [f"lent by {region}" for region in problem.regions], layout.lending),
         ("link", "Gbit/s", list(links), layout.link),
-        ("budget", "USD per day", ["budget_per_day"], layout.budget[None, :]),
+        ("budget", "USD per day", ["budget_per_day"], layout.budget),
         ("flaps", "start or stop per day", list(problem.places), layout.flap),
     ]
     found = [price for kind, unit, names, rows in groups for price in _priced(kind, unit, names, rows, savings, days)]
@@ -66,12 +61,13 @@ def shadow_prices(problem: Problem, layout: Layout, optimum: LinearSolution) -> 
 
 
 def _priced(kind: str, unit: str, names: list[str], rows: IntArray, savings: FloatArray, days: float) -> list[ShadowPrice]:
+    """Of limits whose rows (..., T) run over the blocks or days; `names` in the order of the axes before."""
     result = []
-    for name, numbers in zip(names, rows, strict=True):
-        there = numbers >= 0
-        usd = savings[numbers[there]]
+    for name, of in zip(names, np.ndindex(rows.shape[:-1]), strict=True):
+        there = rows[of] >= 0
+        usd = savings[rows[of][there]]
         binding = usd > _LEAST_USD
         if binding.any():
             blocks = there.nonzero()[0][binding]
-            result.append(ShadowPrice(kind, name, unit, float(usd[binding].sum()) / days, tuple(int(b) for b in blocks)))
+            result.append(ShadowPrice(kind, name, unit, float(usd[binding].sum()) / days, tuple(int(b) for b in blocks), of))
     return result

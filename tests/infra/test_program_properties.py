@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headroom.errors import BadInputError
-from infra.program import Problem, Solution, solve
+from infra.program import Problem, ShadowPrice, Solution, solve
 from tests.infra.program_problems import random_problem
 
 SEEDS = st.integers(0, 10_000)
@@ -92,29 +92,58 @@ def test_known_demand_is_the_clairvoyants_program(seed: int) -> None:
     assert solve(certain).cost_usd == pytest.approx(clairvoyant.cost_usd, rel=2e-4)
 
 
-@QUICK
-@given(seed=SEEDS, leases=st.booleans())
-def test_shadow_prices_are_what_one_unit_more_saves(seed: int, leases: bool) -> None:
-    problem = random_problem(seed, leases=leases, budget=True)
+def _raised(problem: Problem, price: ShadowPrice, by: float) -> Problem:
+    """The problem with one limit raised."""
+
+    def more(limit: np.ndarray) -> np.ndarray:
+        raised = limit.copy()
+        raised[price.of] += by
+        return raised
+
+    field = {"quota": "family_limit", "share": "share_limit", "budget": "budget_per_day", "flaps": "flap_limit"}.get(price.kind)
+    if field == "budget_per_day":
+        return replace(problem, budget_per_day=problem.budget_per_day + by)
+    if field is not None:
+        return replace(problem, **{field: more(getattr(problem, field))})
+    field = {"lending": "lending_limit", "link": "link_capacity"}[price.kind]
+    return replace(problem, leases=replace(problem.leases, **{field: more(getattr(problem.leases, field))}))
+
+
+def _check_prices(problem: Problem) -> set[str]:
+    """Every shadow price lies between what one unit more saves and one unit less costs; the kinds that were there."""
     plan = solve(problem, whole=False)
     days = problem.block_hours.sum() / 24
     step = 1e-4
     for price in plan.shadow_prices:
-        if price.kind == "quota":
-            g = problem.regions.index(price.name.removeprefix("all in "))
-            limit = problem.family_limit.copy()
-            up, down = limit.copy(), limit.copy()
-            up[g] += step
-            down[g] -= step
-            more, less = replace(problem, family_limit=up), replace(problem, family_limit=down)
-        elif price.kind == "budget":
-            more, less = (replace(problem, budget_per_day=problem.budget_per_day + s) for s in (step, -step))
-        else:
-            continue
-        gained = (plan.bound_usd - solve(more, whole=False).bound_usd) / step / days
-        lost = (solve(less, whole=False).bound_usd - plan.bound_usd) / step / days
+        gained = (plan.bound_usd - solve(_raised(problem, price, step), whole=False).bound_usd) / step / days
+        lost = (solve(_raised(problem, price, -step), whole=False).bound_usd - plan.bound_usd) / step / days
         # At a kink of the cost any price between the two is right.
-        assert gained - 1e-3 * (1 + gained) <= price.usd_per_day <= lost + 1e-3 * (1 + lost)
+        assert gained - 1e-3 * (1 + gained) <= price.usd_per_day <= lost + 1e-3 * (1 + lost), price
+    return {price.kind for price in plan.shadow_prices}
+
+
+def _shared(problem: Problem, seed: int) -> Problem:
+    """The problem with a share for each place that is about half of what it wants."""
+    random = np.random.default_rng(seed)
+    wanted = problem.width.sum(axis=2).max(axis=(1, 2))
+    return replace(problem, share_limit=(wanted * random.uniform(0.3, 0.8, wanted.size))[:, None, None])
+
+
+@QUICK
+@given(seed=SEEDS, leases=st.booleans(), movement=st.booleans(), shares=st.booleans())
+def test_shadow_prices_are_what_one_unit_more_saves(seed: int, leases: bool, movement: bool, shares: bool) -> None:
+    problem = random_problem(seed, leases=leases, budget=True, movement=movement)
+    _check_prices(_shared(problem, seed) if shares else problem)
+
+
+def test_every_kind_of_limit_has_been_priced() -> None:
+    """The property above is about nothing where no limit of a kind binds: these problems together have all of them."""
+    kinds = set()
+    for seed in range(12):
+        kinds |= _check_prices(random_problem(seed, leases=True, movement=True))
+        kinds |= _check_prices(random_problem(seed, limits=False, budget=True))
+    kinds |= _check_prices(_shared(random_problem(1, limits=False), 1))
+    assert kinds == {"quota", "share", "lending", "link", "budget", "flaps"}
 
 
 @pytest.mark.parametrize("seed", range(3))
