@@ -8,7 +8,8 @@ cloud hold, waits for a person when the increase or decrease in cost is above it
 nothing to the cloud. A backfilled forecast, or one older than the last plan acted upon, is planned and never acted upon.
 A run that acts first grants boosts to services whose signals (`services.<service>.trouble`) broke their limit in the hour before.
 
-**In.** `forecasts`, the ledger, the cloud. **Out.** `plans`, the ledger, Google Cloud; the asset `plan`.
+**In.** `forecasts`, the ledger, the cloud. **Out.** `plans`, `quota_requests` (what a person may ask Google for; nothing asks by
+itself, see the log of `plan`), the ledger, Google Cloud; the asset `plan`.
 
 **When it fails.** Quota and stockout are not failures: they are recorded, the next zone is tried, and what stays unmet is
 marked. An unreachable cloud is retried with backoff; clearing `reconcile` is always safe, it re-attaches to unfinished

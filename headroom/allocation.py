@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from infra.cloud import Cloud
     from infra.day_budget import SpentToday
     from infra.ledger import Ledger
+    from infra.quota_requests import QuotaRequest
     from infra.reconciler import ReconcileReport
 
 __all__ = ["MadePlan", "known_spent", "make_plan", "newest_plan_acted_upon", "open_cloud", "reconcile_region"]
@@ -40,6 +41,8 @@ class MadePlan:
         usd_per_day, peak_usd_per_day: list price of the first 24 hours, and of holding the peak instead.
         approval_needed, approval_text: whether a person must agree before it is applied, and why.
         budget_text: what was spent of today's budget, and what the plan holds of the rest.
+        limits: what one more of each limit that binds saves, in words, the dearest first.
+        quota_requests: quota increases that the plan would ask for (`infra.quota_requests`); nothing asks for them by itself.
         unplanned: services without a whole forecast, as `service in region`; what they hold stays.
         boosted: boosts that services in trouble have by their signals, in words.
         unboosted: those in trouble for which the budget of boosts has no hours.
@@ -55,6 +58,8 @@ class MadePlan:
     approval_needed: bool
     approval_text: str
     budget_text: str
+    limits: list[str]
+    quota_requests: list[QuotaRequest]
     unplanned: list[str]
     boosted: list[str]
     unboosted: list[str]
@@ -63,7 +68,8 @@ class MadePlan:
     def facts(self) -> dict[str, Any]:
         """JSON-ready figures for an asset event."""
         names = ("policy", "rows", "usd_per_day", "peak_usd_per_day", "approval_needed", "budget_text")
-        return {name: getattr(self, name) for name in (*names, "unplanned", "boosted", "unboosted", "digest")}
+        found = {name: getattr(self, name) for name in (*names, "unplanned", "boosted", "unboosted", "digest")}
+        return found | {"quota_requests": [str(request) for request in self.quota_requests]}
 
 
 def make_plan(
@@ -74,7 +80,7 @@ def make_plan(
     policy: str | None = None,
     grant_boosts: bool = False,
 ) -> MadePlan:
-    """Plan from the newest forecast known at `issue_time` and write the lake table `plans`; repeating it changes nothing.
+    """Plan from the newest forecast known at `issue_time` and write the lake tables `plans` and `quota_requests`; repeating it changes nothing.
 
     Args:
         opened: the installation.
@@ -92,7 +98,8 @@ def make_plan(
     from infra.held_cost import held_usd_by_hour
     from infra.ledger import Ledger
     from infra.measured_need import measured_since
-    from infra.planner import plan_capacity
+    from infra.planner import plan_with_limits
+    from infra.quota_requests import quota_requests, requests_in
 
     settings = opened.settings
     forecasts = _newest_forecast(opened, issue_time)
@@ -102,11 +109,15 @@ def make_plan(
     measured = hourly_demand(opened.lake, settings, start=measured_since(settings, issue_time), end=issue_time, as_of=issue_time)
     unplanned = unplanned_services(settings, forecasts, chosen_regions(settings, regions))
     spent = known_spent(opened, ledger, issue_time=issue_time, regions=chosen_regions(settings, regions), unplanned=unplanned)
-    plan = plan_capacity(
+    planned = plan_with_limits(
         settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts, measured=measured, spent=spent
     )
+    plan, asked = planned.rows, quota_requests(settings, planned.rows, planned.limits, issue_time=issue_time)
     chosen = sorted(plan["region"].unique())
-    opened.lake.replace("plans", plan, start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": chosen})
+    for name, rows in (("plans", plan), ("quota_requests", asked)):
+        opened.lake.replace(name, rows, start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": chosen})
+    for request in requests_in(asked):
+        _LOG.info("quota to ask for: %s", request)
     held = ledger.held()
     held_usd_per_day = float(held.loc[held["region"].isin(chosen), "usd_per_hour"].sum()) * 24
     hours = held_usd_by_hour(settings, plan, issue_time)
@@ -122,6 +133,8 @@ def make_plan(
         approval_needed=approval.needed,
         approval_text=approval.reason,
         budget_text=budgets.text(float(budgets.by_day(hours)[0])),
+        limits=[limit.words for limit in planned.limits],
+        quota_requests=list(requests_in(asked)),
         unplanned=[f"{service} in {region}" for region, service in unplanned],
         boosted=[str(boost) for boost in granted],
         unboosted=refused,

@@ -124,15 +124,22 @@ def score(
 
 
 def plan(as_of: AsOf = None, region: Regions = None, policy: Policy = None) -> None:
-    """Make the plan of an issue time and show how it differs from what is held; changes nothing in the cloud.
+    """Make the plan of an issue time; show it with its reasons, the limits that bind, quotas to ask for, and how it differs from what is held.
+
+    Changes nothing in the cloud, and asks Google for nothing.
 
     Example: headroom plan --as-of 2026-07-08T00:00Z --region europe-west9
     """
+    import pandas as pd
+
     from headroom.allocation import make_plan, reconcile_region
+    from headroom.plan_text import print_plan
     from headroom.runtime import Runtime
 
     console, opened, issue = open_console(), Runtime.open(), _issue(as_of)
     made = make_plan(opened, issue_time=issue, regions=region, policy=policy)
+    lines = opened.lake.read("plans", start=issue, end=issue + pd.Timedelta("1h"), where={"region": made.regions})
+    print_plan(made, lines, console, project=opened.settings.cloud.project)
     console.print(
         f"{made.rows} rows planned for {issue.isoformat()}: {made.usd_per_day:.2f} USD per day. {made.approval_text}; {made.budget_text}",
         highlight=False,

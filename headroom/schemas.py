@@ -125,7 +125,8 @@ _DECLARED: Final = (
         day_of="issue_time",
     ),
     Table(
-        # Resource is instances, bandwidth or storage; amounts are in `unit`, machines of several types in rows of their own. `leased` serves here
+        # Resource is instances, bandwidth or storage; amounts are in `unit`, machines of several types in rows of their own. `cold` is bought when
+        # it is needed; `unmet` is needed at the planned quantile and served by nobody. `leased` serves here
         # and is hot in peer regions; below 0 it is hot here and serves there. `leased_usd` is its cost, which is in
         # `cost_usd` where it is hot, and on the line that it serves also the egress, which is in no `cost_usd`.
         name="plans",
@@ -141,6 +142,7 @@ _DECLARED: Final = (
             "hot": _NUMBER,
             "warm": _NUMBER,
             "cold": _NUMBER,
+            "unmet": _NUMBER,
             "leased": _NUMBER,
             "confidence": _NUMBER,
             "tier": _TEXT,
@@ -154,7 +156,24 @@ _DECLARED: Final = (
         },
         keys=("issue_time", "region", "service", "resource", "ds", "machine_type"),
         day_of="issue_time",
-        nullable=frozenset({"leased", "leased_usd"}),  # plans of before leases were told apart
+        nullable=frozenset({"unmet", "leased", "leased_usd"}),  # plans of before these were told apart
+    ),
+    Table(
+        name="quota_requests",  # quota increases that a plan would ask for: vCPU, `ds` the first of its `hours` that are short
+        columns={
+            "issue_time": _TIME,
+            "region": _TEXT,
+            "quota": _TEXT,
+            "limit_vcpus": _NUMBER,
+            "needed_vcpus": _NUMBER,
+            "ds": _TIME,
+            "hours": _INT,
+            "usd_per_vcpu_day": _NUMBER,
+            "available_at": _TIME,
+        },
+        keys=("issue_time", "region", "quota"),
+        day_of="issue_time",
+        nullable=frozenset({"usd_per_vcpu_day"}),  # only the policy `optimal` knows it
     ),
     Table(
         name="outcomes",  # one row per forecast row whose hour has been measured

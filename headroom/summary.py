@@ -20,11 +20,13 @@ from headroom.summary_text import print_summary
 from headroom.vocabulary import MEDIAN, UNITS
 from infra.budget import plan_usd_per_day
 from infra.prices import list_prices
+from infra.quota_requests import QuotaRequest, requests_in
 from models.promotion_log import Promotion, PromotionLog
 from models.registry import MODEL_NAME
 
 __all__ = ["DataQuality", "DemandPeak", "PoolLine", "ServiceSummary", "Summary", "print_summary", "summarise"]
 
+_HOUR: Final = pd.Timedelta("1h")
 _POOLED: Final = ("instances", "bandwidth", "storage")
 
 
@@ -42,7 +44,10 @@ class DemandPeak:
 
 @dataclass(frozen=True)
 class PoolLine:
-    """What is held of one resource, or of one machine type; `planned` is true where the ledger has nothing yet and the plan's first hour stands in."""
+    """What is held of one resource, or of one machine type; `planned` is true where the ledger has nothing yet and the plan's first hour stands in.
+
+    `cold` is that of the plan's first hour, `unmet` the most that any hour of the plan leaves unserved.
+    """
 
     resource: str
     unit: str
@@ -50,6 +55,7 @@ class PoolLine:
     hot: float
     warm: float
     cold: float
+    unmet: float
     planned: bool
 
 
@@ -91,7 +97,7 @@ class Summary:
 
     `held_usd_per_day` is the list price of what the ledger holds, attachments at their step and amounts that last until
     the next allocation included; None when no reconciliation has run. `spent` is the bill of the last seven days, `corrected` what ran between
-    plans in them; None where `policy.correction` is not set.
+    plans in them; None where `policy.correction` is not set. `quota_requests` are the increases that the plan would ask for.
     """
 
     issue_time: pd.Timestamp
@@ -99,6 +105,7 @@ class Summary:
     hours: int
     fallbacks: tuple[str, ...]
     services: tuple[ServiceSummary, ...]
+    quota_requests: tuple[QuotaRequest, ...]
     held_usd_per_day: float | None
     spent: Spent | None
     corrected: Corrected | None
@@ -125,6 +132,7 @@ def summarise(settings: Settings, home: Home, lake: Lake, *, issue_time: pd.Time
     issued = forecasts["issue_time"].iloc[0]
     plan = _plan(lake, issue_time)
     held = held_now(home)
+    asked = lake.read("quota_requests", start=plan["issue_time"].min(), end=plan["issue_time"].max() + _HOUR) if len(plan) else None
     forecast_pairs = set(zip(forecasts["region"], forecasts["service"], strict=True))
     configured = [(region, name) for region in settings.regions for name, service in settings.services.items() if region in service.regions]
     return Summary(
@@ -133,6 +141,7 @@ def summarise(settings: Settings, home: Home, lake: Lake, *, issue_time: pd.Time
         hours=int(forecasts["ds"].nunique()),
         fallbacks=tuple(sorted(set(forecasts["fallback_reason"]) - {""})),
         services=tuple(_service(settings, *pair, forecasts, plan, held) for pair in configured if pair in forecast_pairs),
+        quota_requests=() if asked is None else requests_in(asked),
         held_usd_per_day=None if held.empty else float(held["usd_per_hour"].sum()) * 24,
         spent=spent_until(home, lake, issued),
         corrected=corrected_until(settings, home, issued, issue_time=issue_time),
@@ -190,16 +199,18 @@ def _hours(machines: pd.DataFrame) -> pd.DataFrame:
 
 def _pools(rows: pd.DataFrame, held: pd.DataFrame) -> list[PoolLine]:
     """A line per machine type that is planned for the first hour or held; one line for another resource."""
-    first = rows[rows["ds"] == rows["ds"].min()]
+    unmet = rows["unmet"].astype(float).fillna(0.0).groupby(rows["machine_type"]).max()
+    first = rows[rows["ds"] == rows["ds"].min()].assign(unmet=lambda now: now["machine_type"].map(unmet))
     if not (first["resource"] == "instances").any():
         return [_pool(row, held) for _, row in first.head(1).iterrows()]
     region, service = first["region"].iloc[0], first["service"].iloc[0]
     types = held.loc[(held["region"] == region) & (held["service"] == service) & (held["resource"] == "instances"), "machine_type"]
     unplanned = [
-        first.head(1).assign(machine_type=name, hot=0.0, warm=0.0, cold=0.0) for name in sorted({*types} - {"", *first["machine_type"]})
+        first.head(1).assign(machine_type=name, hot=0.0, warm=0.0, cold=0.0, unmet=0.0)
+        for name in sorted({*types} - {"", *first["machine_type"]})
     ]
     lines = [_pool(row, held) for _, row in pd.concat([first, *unplanned]).iterrows()]
-    return [line for line in lines if line.hot or line.warm or line.cold] or lines[:1]
+    return [line for line in lines if line.hot or line.warm or line.cold or line.unmet] or lines[:1]
 
 
 def _pool(first: pd.Series[Any], held: pd.DataFrame) -> PoolLine:
@@ -218,6 +229,7 @@ def _pool(first: pd.Series[Any], held: pd.DataFrame) -> PoolLine:
         hot=float(amounts.get("hot", 0.0)),
         warm=float(amounts.get("warm", 0.0)),
         cold=float(first["cold"]),
+        unmet=float(first["unmet"]),
         planned=mine.empty and not attached.any(),
     )
 

@@ -31,12 +31,13 @@ def print_summary(summary: Summary, console: Console) -> None:
     table.add_column("hot", justify="right", no_wrap=True)
     table.add_column("warm", justify="right", no_wrap=True)
     table.add_column("cold", justify="right", no_wrap=True)
+    table.add_column("unmet", justify="right", no_wrap=True)
     table.add_column("USD/day", justify="right", no_wrap=True)
     table.add_column("at peak", justify="right", no_wrap=True)
     for service in summary.services:
         _add_service(table, service)
     table.add_section()
-    table.add_row("all", "", "", "", "", "", "", f"{summary.usd_per_day:,.0f}", f"{summary.peak_usd_per_day:,.0f}", style="bold")
+    table.add_row("all", "", "", "", "", "", "", "", f"{summary.usd_per_day:,.0f}", f"{summary.peak_usd_per_day:,.0f}", style="bold")
     console.print(table)
     if any(pool.planned for service in summary.services for pool in service.pools):
         console.print("* planned; no reconciliation has confirmed it yet", style="dim")
@@ -47,6 +48,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(f"spent     {spent_words(summary.spent)}", highlight=False)
     if summary.corrected is not None:
         console.print(f"corrected {corrected_words(summary.corrected)}", highlight=False)
+    for request in summary.quota_requests:
+        console.print(f"quota     {request}", style="yellow", highlight=False)
     console.print(f"champion  {champion_words(summary.champion)}", highlight=False)
     for reason in summary.fallbacks:
         console.print(f"fallback  {reason}", style="yellow", highlight=False)
@@ -107,6 +110,7 @@ def _add_service(table: Table, service: ServiceSummary) -> None:
         "\n".join(_pool_words(p, p.hot) for p in service.pools),
         "\n".join(_pool_words(p, p.warm, standby=True) for p in service.pools),
         "\n".join(amount(p.cold) for p in service.pools),
+        Text("\n".join(amount(p.unmet) for p in service.pools), "red" if any(p.unmet for p in service.pools) else ""),
         f"{service.usd_per_day:,.0f}",
         f"{service.peak_usd_per_day:,.0f}",
     )

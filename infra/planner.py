@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import pandas as pd
 from headroom.schemas import TABLES
 from headroom.settings import Settings
 from headroom.vocabulary import QUANTILES
+from infra.binding_limit import BindingLimit
 from infra.budget import fit_budget
 from infra.capacity_need import INSTANCES, LINE, capacity_need
 from infra.day_budget import DayBudgets, SpentToday, day_budgets
@@ -21,15 +23,26 @@ from infra.held_cost import held_usd_by_hour, within_held_budget
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
 from infra.measured_need import with_measured
 from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
+from infra.quota_fit import Taken, fit_quotas, minimum_vcpus, vcpus_taken
 from infra.settings_check import check_quotas
 from infra.unit_prices import TYPED_LINE, with_unit_prices
 
 if TYPE_CHECKING:
     from infra.boosts import Boost
 
-__all__ = ["plan_capacity"]
+__all__ = ["CapacityPlan", "plan_capacity", "plan_with_limits"]
 
 Array: TypeAlias = npt.NDArray[np.float64]
+
+_AMOUNTS: Final = ["needed", "hot", "warm", "cold", "unmet", "leased", "leased_usd"]
+
+
+@dataclass(frozen=True, eq=False)
+class CapacityPlan:
+    """A plan in the `plans` schema, and the limits that bind in it, the dearest first; only `optimal` knows what they cost."""
+
+    rows: pd.DataFrame
+    limits: tuple[BindingLimit, ...]
 
 
 def plan_capacity(
@@ -43,7 +56,25 @@ def plan_capacity(
     measured: pd.DataFrame | None = None,
     spent: SpentToday | None = None,
 ) -> pd.DataFrame:
-    """The plan for the forecast hours from `issue_time` on, in the `plans` schema. Pure: the same inputs give the same plan.
+    """The rows of `plan_with_limits`."""
+    made = plan_with_limits(
+        settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts, measured=measured, spent=spent
+    )
+    return made.rows
+
+
+def plan_with_limits(
+    settings: Settings,
+    forecasts: pd.DataFrame,
+    *,
+    issue_time: pd.Timestamp,
+    policy: str | None = None,
+    regions: Sequence[str] | None = None,
+    boosts: Sequence[Boost] = (),
+    measured: pd.DataFrame | None = None,
+    spent: SpentToday | None = None,
+) -> CapacityPlan:
+    """The plan for the forecast hours from `issue_time` on. Pure: the same inputs give the same plan.
 
     Every service is planned by its policy (`services.<service>.policy`, else `policy.name`); `policy` puts one in place of all.
     Those that decide hour by hour:
@@ -56,13 +87,15 @@ def plan_capacity(
        maximum over `ceil((B + R) / 60)` hours, since a standby machine must have booted once and must resume.
        Bandwidth and storage are held one hour ahead.
     4. Bandwidth of a region without an interconnect cannot be reserved: it stays cold.
-    5. `cost_usd` of the hour is `hot x on-demand + warm x suspended` list price (see `infra.prices`); cold costs
+    5. A region's quotas: in an hour that needs more, `fit_quotas` lets the least critical services give; what is then served by nobody is `unmet`.
+    6. `cost_usd` of the hour is `hot x on-demand + warm x suspended` list price (see `infra.prices`); cold costs
        nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot, on the type that serves it cheapest.
-    6. A UTC day above `policy.budget_usd_per_day` is brought under it by `fit_budget`; what is held between allocations counts, which may be
+    7. A UTC day above `policy.budget_usd_per_day` is brought under it by `fit_budget`; what is held between allocations counts, which may be
        more than the sum of the hours (`infra.held_cost`). Today has what is left of its budget (`infra.day_budget`); where that is less than
        `minimum_instances` and storage cost until midnight, they are held all the same, and `why` says by how much that is above.
 
-    Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the budget; they may use several
+    Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the quotas and
+    the budget; they may use several
     machine types at once, and then have a row per hour and type.
 
     In its boosted hours a service's value is `policy.boost_factor` times as high for the program; policies that decide hour by hour hold the
@@ -95,20 +128,23 @@ def plan_capacity(
     budgets = day_budgets(settings, issue_time=issue_time, hours=hours, spent=spent)
     least = _held_by_day(settings, pd.concat([_least(part) for part in (*by_hour, need)]), budgets, issue_time)
     # Today what must be held is, whatever is left; where a whole day's budget does not do, the settings contradict each other.
-    usd, plan = np.append(max(budgets.usd[0], least[0]), budgets.usd[1:]), pd.DataFrame()
+    usd, plan, limits = np.append(max(budgets.usd[0], least[0]), budgets.usd[1:]), pd.DataFrame(), None
     if by_hour:
         rank = {name: -service.rank for name, service in settings.services.items()}
-        fit = partial(fit_budget, pd.concat(by_hour, ignore_index=True), budgets, rank=rank, issue_time=issue_time)
+        within = fit_quotas(settings, pd.concat(by_hour, ignore_index=True), kept=minimum_vcpus(settings, together))
+        fit = partial(fit_budget, within, budgets, rank=rank, issue_time=issue_time)
         room = np.maximum(usd - _held_by_day(settings, _least(need), budgets, issue_time), 0.0)
         plan = within_held_budget(
             settings, lambda tried, weights: fit(usd=tried, weights=weights), budgets, usd=room, issue_time=issue_time
         )
         usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
     if len(together):
-        plan = pd.concat([plan, _together(settings, together, need, usd, budgets, issue_time, boosts)])
+        made = _together(settings, together, need, usd, budgets, vcpus_taken(settings, plan), issue_time, boosts)
+        limits = made["limits"].iloc[0]
+        plan = pd.concat([plan, made.drop(columns="limits")])
     above = budgets.above(float(_held_by_day(settings, plan, budgets, issue_time)[0]))
     plan["why"] += np.where(plan["ds"] < issue_time.normalize() + pd.Timedelta("24h"), above, "")
-    return _as_table(plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time)
+    return CapacityPlan(_as_table(plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time), limits or ())
 
 
 def _held_by_day(settings: Settings, plan: pd.DataFrame, budgets: DayBudgets, issue_time: pd.Timestamp) -> Array:
@@ -128,6 +164,7 @@ def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timest
     plan = plan.sort_values([*LINE, "ds"], kind="stable").reset_index(drop=True)
     if issued < issue_time:
         plan["why"] += f"; forecast of {issued.isoformat()}, the last good one"
+    plan[_AMOUNTS] += 0.0  # no negative zero
     plan = plan.assign(
         issue_time=issue_time,
         available_at=issue_time,
@@ -152,7 +189,7 @@ def _by_hour(
     most = pools["hot"].clip(lower=need["needed"])  # static and reactive may hold more already
     pools = pools.where(boosted == "", pools.assign(hot=most, warm=0.0, cold=0.0, why="all hot"))
     plan = need.assign(policy=name, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + boosted + _what(need))
-    plan = plan.assign(leased=0.0, leased_usd=0.0, whole=plan["needed"])
+    plan = plan.assign(unmet=0.0, leased=0.0, leased_usd=0.0, whole=plan["needed"])
     return with_unit_prices(settings, _unreservable_is_cold(settings, _held_ahead(settings, plan)))
 
 
@@ -162,10 +199,13 @@ def _together(
     need: pd.DataFrame,
     usd: Array,
     budgets: DayBudgets,
+    taken: Taken,
     issue_time: pd.Timestamp,
     boosts: Sequence[Boost],
 ) -> pd.DataFrame:
-    """Priced lines of the services that are planned by the program, within `usd` (days,) that also pay for their storage."""
+    """Priced lines of the services that are planned by the program, within what others left of the quotas, and `usd` (days,) that also pay for
+    their storage.
+    """
     from infra.policies.optimal import optimal_pools  # and with it sparse matrices, which no other policy needs
 
     stored = _held_by_day(settings, _least(need[need["resource"] == "storage"]), budgets, issue_time)
@@ -173,7 +213,7 @@ def _together(
 
     def within(tried: Array, weights: Array) -> pd.DataFrame:
         budget = np.maximum(tried - stored, 0.0)
-        plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=weights, boosted=boosted != "")
+        plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=weights, taken=taken, boosted=boosted != "")
         words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
         plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
         return with_unit_prices(settings, _unreservable_is_cold(settings, plan))

@@ -15,14 +15,15 @@ from infra.capacity_need import COMPUTE, INSTANCES, LINE, STEPS
 from infra.machine_types import allowed_types, carried, machines_for_one
 from infra.policies.plan_lines import BANDWIDTH, RESOURCES, Array, Key, Lines
 from infra.prices import list_prices
+from infra.quota_fit import Taken
+from infra.quotas import quota_name, quota_of
 from infra.unit_prices import unit_prices
 
-__all__ = ["STEP", "Options", "options_of", "quota_name", "quota_of", "spread"]
+__all__ = ["STEP", "Options", "options_of", "spread"]
 
 IntArray = npt.NDArray[np.int64]
 # The name of the option of a place of bandwidth.
 STEP: Final = "attachment step"
-_SHARED: Final = "cpus"
 _TIE: Final = 1e-3
 
 
@@ -99,11 +100,11 @@ def options_of(settings: Settings, lines: Lines, need: pd.DataFrame) -> Options:
     )
 
 
-def spread(settings: Settings, options: Options, wanted: Array) -> Array:
+def spread(settings: Settings, options: Options, taken: Taken, wanted: Array) -> Array:
     """(M,) machines of every option that together make `wanted` (D,), numbers of each place's first option.
 
     A place with one option has them all. One with several has as many of its first as the region's quota leaves, then of the next (as many as
-    carry the same), the most critical service first; what no quota has room for is the first's again.
+    carry the same), the most critical service first; what no quota has room for is the first's again. Others have what is `taken`.
     """
     result = np.zeros(len(options.place))
     result[options.first] = wanted
@@ -117,31 +118,15 @@ def spread(settings: Settings, options: Options, wanted: Array) -> Array:
             result[first] = 0.0
         for option in mine.tolist():
             cell = (region, quota_name(settings, region, options.name[option]))
-            room = left.setdefault(cell, quota_of(settings, region, cell[1]))
+            others = float(taken[cell].max()) if cell in taken else 0.0
+            room = left.setdefault(cell, quota_of(settings, region, cell[1]) - others)
             each = machines_for_one(options.size[first], options.size[option])
-            taken = missing if mine.size == 1 else min(np.ceil(missing * each - 1e-9), floor(max(room, 0.0) / options.vcpus[option]))
-            result[option] = taken
-            left[cell] = room - taken * options.vcpus[option]
-            missing = max(missing - taken / each, 0.0)
+            has = missing if mine.size == 1 else min(np.ceil(missing * each - 1e-9), floor(max(room, 0.0) / options.vcpus[option]))
+            result[option] = has
+            left[cell] = room - has * options.vcpus[option]
+            missing = max(missing - has / each, 0.0)
         result[first] += missing if mine.size > 1 else 0.0
     return result
-
-
-def quota_name(settings: Settings, region: str, machine_type: str) -> str:
-    """The quota that a type counts against in a region: its family's, or that of all families which have none of their own there."""
-    family, quotas = machine_type.partition("-")[0], settings.regions[region].quotas
-    return _SHARED if "CPUS" in quotas and f"{family.upper()}_CPUS" not in quotas else family
-
-
-def quota_of(settings: Settings, region: str, name: str) -> float:
-    """The vCPUs that a region may run under a quota of `quota_name`; no limit where the settings name none.
-
-    0 for a name that no type of this region counts against: a lease counts by its borrower's name, and must not slip by the lender's quota.
-    """
-    quotas = settings.regions[region].quotas
-    if name == _SHARED:
-        return float(quotas.get("CPUS", 0.0))
-    return float(quotas.get(f"{name.upper()}_CPUS", 0.0 if "CPUS" in quotas else np.inf))
 
 
 def _types(settings: Settings, key: Key, counted: str) -> list[str]:

@@ -10,17 +10,20 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from headroom.errors import BadInputError
 from headroom.settings import Settings
 from infra.capacity_need import LINE, STEPS
+from infra.policies.conflict_words import conflict_words
 from infra.policies.leasing import Loans
+from infra.policies.limit_words import binding_limits, unserved_because
 from infra.policies.machine_options import Options, options_of
-from infra.policies.plan_lines import BANDWIDTH, Array, lines_of, places_of
+from infra.policies.plan_lines import BANDWIDTH, Array, Lines, lines_of, places_of
 from infra.policies.plan_problem import problem_of
 from infra.policies.reasons import reasons
 from infra.policies.tiered import confidence_tier
 from infra.policies.type_rows import parts_of_need, rows_by_type
-from infra.program import Problem, Solution, least_first_day_usd, share_fairly, solve
+from infra.policies.unserved import served_late, unserved_words
+from infra.program import PlanConflictError, Problem, Solution, bought, least_first_day_usd, no_room, share_fairly, solve
+from infra.quota_fit import Taken
 
 __all__ = ["optimal_pools"]
 
@@ -35,16 +38,26 @@ _CENT: Final = 0.01
 
 
 def optimal_pools(
-    settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *, budget_usd: Array, budget_weights: Array, boosted: pd.Series[bool]
+    settings: Settings,
+    rows: pd.DataFrame,
+    need: pd.DataFrame,
+    *,
+    budget_usd: Array,
+    budget_weights: Array,
+    taken: Taken,
+    boosted: pd.Series[bool],
 ) -> pd.DataFrame:
-    """`need` with `hot, warm, cold, leased, leased_usd, tier, why, first_type`: the cheapest plan by expectation within quotas and budget.
+    """`need` with `hot, warm, cold, unmet, leased, leased_usd, tier, why, first_type, limits`: the cheapest plan by expectation within quotas and budget.
 
     A service in a region is a place of the program, with machines of the types that it may use there; its bandwidth is one of its own,
     because attachments are bought by the Gbit/s and what is not reserved may still be there. Storage is held as needed: a disk cannot wait.
+    What is neither held nor bought when it is needed, by the program, is `unmet`, and `why` says what stands in the way.
     Machines that a service leases from a peer region are hot on its line in that region, and `leased` on both (see the table `plans`).
 
     The rows keep their labels. A line that uses other machine types than the one its need is counted in has further rows with the same
     labels, `first_type` false; `needed` is then in every row the part of the need that falls to its type.
+
+    `limits` are those that bind anywhere in the plan, the same in every row; None when nothing was planned by the program.
 
     Args:
         rows: what `usable_forecast` let through, for the services that are planned.
@@ -52,10 +65,11 @@ def optimal_pools(
         budget_usd: (days,) for the machines and the bandwidth of these rows; storage is not in it. Where no plan keeps that of the first day,
             today, it is held at the least.
         budget_weights: (days, hours) how much an hour counts in each day.
+        taken: vCPU of the quotas that other services have; they are not there for these.
         boosted: rows of `need` whose value, and weight in fair shares, count `policy.boost_factor` times.
 
     Raises:
-        BadInputError: when no plan keeps quotas, floors and the budgets of the days after today; names those in conflict.
+        BadInputError: when no plan keeps quotas, floors and the budgets of the days after today; names the settings in conflict, with the hour.
     """
     hours = int(need.groupby(LINE)["ds"].size().iloc[0])
     ordered = need.sort_values([*LINE, "ds"], kind="stable")
@@ -63,55 +77,88 @@ def optimal_pools(
     plan = ordered.assign(
         hot=ordered["needed"],
         warm=0.0,
+        cold=0.0,
+        unmet=0.0,
         leased=0.0,
         leased_usd=0.0,
-        why=np.where(ordered["resource"] == "storage", "held as needed: a disk cannot wait", ""),
+        why=np.where(ordered["resource"] == "storage", "held as needed: a disk cannot wait", "bought as it is used"),
         first_type=True,
+        limits=None,
     )
     if lines.keys:
         at = places_of(ordered, lines)
         hourly = np.where(boosted.loc[ordered.index], settings.policy.boost_factor, 1.0)[at >= 0].reshape(len(lines.keys), hours)
         times = np.maximum.reduceat(hourly, lines.first_hour, axis=1)
-        made_of = partial(problem_of, settings, lines, ordered, budget_usd=budget_usd, budget_weights=budget_weights, times=times)
+        made_of = partial(
+            problem_of, settings, lines, ordered, budget_usd=budget_usd, budget_weights=budget_weights, taken=taken, times=times
+        )
         weight = times * np.array([settings.services[service].weight for _, service, _ in lines.keys])[:, None]
         fair = partial(_fair, settings, weight=weight)
-        options = _worth_using(options_of(settings, lines, ordered), made_of, fair)
-        problem, loans = made_of(options)
-        solution = _solved(fair(problem), whole=True)
+        solved = partial(_solved, settings, lines, start=ordered["ds"].iloc[0])
+        options = _worth_using(options_of(settings, lines, ordered), made_of, fair, solved)
+        unshared, loans = made_of(options)
+        problem = fair(unshared)
+        solution = solved(problem)
         step = np.where(options.machines, 1.0, STEPS[BANDWIDTH])[:, None]
         hot, warm = (np.round(machines * step, 6)[:, lines.block_of_hour] for machines in (loans.placed(solution), solution.warm))
         needed, minimum = (ordered.loc[at >= 0, name].to_numpy(float).reshape(len(lines.keys), hours) for name in ("needed", "minimum"))
         leased, leased_usd = (moved[:, lines.block_of_hour] for moved in loans.moved(solution))
-        part = parts_of_need(options, lines.asked, hot + leased + warm, needed, minimum.max(axis=1))
+        held, buys = hot + leased + warm, np.round(bought(problem, solution) * step, 6)[:, lines.block_of_hour]
+        part = parts_of_need(options, lines.asked, held + buys, needed, minimum.max(axis=1))
+        cold, unmet = served_late(part, held, buys)
         why = (reasons(problem, solution, lines.demand) + loans.words(solution))[:, lines.block_of_hour]
-        values = {"needed": part, "hot": hot, "warm": warm, "leased": leased, "leased_usd": leased_usd, "why": why}
+        why += unserved_words(options, unmet, unserved_because(problem, solution)[options.place][:, lines.block_of_hour])
+        values = {
+            "needed": part,
+            "hot": hot,
+            "warm": warm,
+            "cold": cold,
+            "unmet": unmet,
+            "leased": leased,
+            "leased_usd": leased_usd,
+            "why": why,
+        }
         plan = rows_by_type(plan, options, at, values=values)
-    plan["cold"] = (plan["needed"] - plan["hot"] - plan["leased"] - plan["warm"]).clip(lower=0).round(6)
+        limits = tuple(binding_limits(problem, solution).values())
+        plan["limits"] = pd.Series([limits] * len(plan), index=plan.index)
     plan["tier"] = confidence_tier(settings.policy, plan["confidence"])
     return plan
 
 
-def _worth_using(options: Options, made_of: Callable[[Options], tuple[Problem, Loans]], fair: Callable[[Problem], Problem]) -> Options:
-    """The options that the program uses when machines need not be whole: rounding shall not scatter a line over types that gain nothing."""
+def _worth_using(
+    options: Options,
+    made_of: Callable[[Options], tuple[Problem, Loans]],
+    fair: Callable[[Problem], Problem],
+    solved: Callable[..., Solution],
+) -> Options:
+    """The options that the program uses when machines need not be whole: rounding shall not scatter a line over types that gain nothing.
+
+    One that is only bought counts where the first type's quota is used up.
+    """
     if not options.several.any():
         return options
-    problem, loans = made_of(options)
-    solution = _solved(fair(problem), whole=False)
+    unshared, loans = made_of(options)
+    problem = fair(unshared)
+    solution = solved(problem, whole=False)
     machines = loans.placed(solution) + solution.warm
     np.add.at(machines, loans.borrower, solution.leased)
-    return options.only(np.asarray((machines > _UNUSED).any(axis=1)))
+    used_up = no_room(problem, solution, at_least=_UNUSED)[0][options.first][options.place]
+    return options.only(np.asarray((machines + np.where(used_up, solution.cold, 0.0) > _UNUSED).any(axis=1)))
 
 
-def _solved(problem: Problem, *, whole: bool) -> Solution:
+def _solved(settings: Settings, lines: Lines, problem: Problem, *, start: pd.Timestamp, whole: bool = True) -> Solution:
     """The solution; where only today's budget is too small for what must be held, with the least that will do."""
+    tried = partial(solve, whole=whole, small=_SMALL, gap=_GAP)
     try:
-        return solve(problem, whole=whole, small=_SMALL, gap=_GAP)
-    except BadInputError:
+        return tried(problem)
+    except PlanConflictError as error:
         least = least_first_day_usd(problem)
         if least <= problem.budget_usd[0]:
-            raise
-        raised = replace(problem, budget_per_day=np.append(least + _CENT, problem.budget_per_day[1:]))
-        return solve(raised, whole=whole, small=_SMALL, gap=_GAP)
+            raise conflict_words(settings, lines, error, start=start) from error
+    try:
+        return tried(replace(problem, budget_per_day=np.append(least + _CENT, problem.budget_per_day[1:])))
+    except PlanConflictError as error:
+        raise conflict_words(settings, lines, error, start=start) from error
 
 
 def _fair(settings: Settings, problem: Problem, *, weight: Array) -> Problem:

@@ -14,10 +14,12 @@ from infra.capacity_need import COMPUTE, INSTANCES, LINE
 from infra.lead_times import boot_lead_hours
 from infra.policies.bid_bands import split_at_bids
 from infra.policies.leasing import Loans, loans_between
-from infra.policies.machine_options import Options, quota_name, quota_of, spread
+from infra.policies.machine_options import Options, spread
 from infra.policies.plan_lines import BANDWIDTH, RESOURCES, Array, Lines
 from infra.policies.value import bid_usd, purchase_loss, resume_loss, value_multiple
 from infra.program import Problem, bands_from_quantiles
+from infra.quota_fit import Taken
+from infra.quotas import quota_name, quota_of
 
 __all__ = ["problem_of"]
 
@@ -26,13 +28,21 @@ _BANDS: Final = 8
 
 
 def problem_of(
-    settings: Settings, lines: Lines, need: pd.DataFrame, options: Options, *, budget_usd: Array, budget_weights: Array, times: Array
+    settings: Settings,
+    lines: Lines,
+    need: pd.DataFrame,
+    options: Options,
+    *,
+    budget_usd: Array,
+    budget_weights: Array,
+    taken: Taken,
+    times: Array,
 ) -> tuple[Problem, Loans]:
     """The problem, and who may borrow from whom.
 
     Args:
         need: gives what the first hour needs.
-        budget_usd, budget_weights: see `optimal_pools`.
+        budget_usd, budget_weights, taken: see `optimal_pools`.
         times: (places, hour blocks) by which the value of service is multiplied.
     """
     services = [settings.services[service] for _, service, _ in lines.keys]
@@ -69,12 +79,12 @@ def problem_of(
         cold_loss=np.where(machines, [purchase_loss(settings.policy, c) for c in capacity], settings.policy.purchase_failure),
         start_cost=np.where(options.machines, options.hot_price * (boots / 60 + _held_beside(settings, options)), 0.0),
         # The first hour starts nothing that is needed: a plan depends on the forecast alone, so that a backfill makes the same.
-        held=spread(settings, options, np.where(machines, _first_hour(lines, need), 0.0)),
-        floors=spread(settings, options, np.where(machines, [c.minimum_instances for c in capacity], 0.0)),
+        held=spread(settings, options, taken, np.where(machines, _first_hour(lines, need), 0.0)),
+        floors=spread(settings, options, taken, np.where(machines, [c.minimum_instances for c in capacity], 0.0)),
         families=families,
         option_family=np.array([families.index(name) for name in counted]),
         option_quota=options.vcpus,
-        family_limit=np.array([[np.inf, *(quota_of(settings, region, name) for name in families[1:])] for region in regions]),
+        family_limit=np.array([[_left(settings, lines, taken, region, name) for name in families] for region in regions]),
         budget_per_day=budget_usd,
         budget_days=np.add.reduceat(budget_weights[:, : lines.hours], lines.first_hour, axis=1),
         hold_hours=np.where(options.machines, settings.policy.least_run_hours, 0.0),
@@ -82,6 +92,14 @@ def problem_of(
         leases=loans.leases(settings, regions),
     )
     return problem, loans
+
+
+def _left(settings: Settings, lines: Lines, taken: Taken, region: str, family: str) -> Array:
+    """(T,) vCPU of a region's quota that the program may use in each block."""
+    if family == BANDWIDTH:
+        return np.full(lines.first_hour.size, np.inf)
+    others = np.maximum.reduceat(taken.get((region, family), np.zeros(lines.hours)), lines.first_hour)
+    return np.maximum(quota_of(settings, region, family) - others, 0.0)
 
 
 def _held_beside(settings: Settings, options: Options) -> Array:

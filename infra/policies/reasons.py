@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headroom.vocabulary import QUANTILES
-from infra.program import Problem, Solution, reasons_of
+from infra.policies.limit_words import binding_limits
+from infra.program import Problem, Solution, concerned, reasons_of
 
 __all__ = ["reasons"]
 
@@ -54,18 +55,7 @@ def _priced(words: str, usd: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
 
 def _limits(problem: Problem, solution: Solution) -> npt.NDArray[np.object_]:
     """(M, T) the limits that bind there, with what one unit more saves."""
-    lines, hours = solution.hot.shape
-    text = np.full((lines, hours), "", dtype=object)
-    regions = problem.region[problem.option_place].tolist()
-    families = [f"{problem.families[f]} in {problem.regions[g]}" for f, g in zip(problem.option_family.tolist(), regions, strict=True)]
-    for price in solution.shadow_prices:
-        if price.kind == "quota":
-            concerned = [line for line, family in enumerate(families) if family == price.name]
-            blocks = list(price.blocks)
-        elif price.kind == "budget":  # its blocks are days
-            concerned = list(range(lines))
-            blocks = np.flatnonzero((problem.budget_hours[list(price.blocks)] > 0).any(axis=0)).tolist()
-        else:
-            continue
-        text[np.ix_(concerned, blocks)] += f"; {price}"
+    text = np.full(solution.hot.shape, "", dtype=object)
+    for price, limit in binding_limits(problem, solution).items():
+        text[concerned(problem, price)] += f"; {limit.words}"
     return text

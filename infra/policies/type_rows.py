@@ -16,7 +16,7 @@ def rows_by_type(rows: pd.DataFrame, options: Options, place: npt.NDArray[np.int
     """`rows` (one per line and hour, those of a place in order of time) with the columns of `values`, and further rows below them.
 
     A line's own row has the numbers of its place's first option. A further option has rows of its own, with the same labels, when it is in
-    use in any hour: `hot` or `warm` above 0, or some are leased.
+    use in any hour: `hot`, `warm` or `cold` above 0, or some are leased.
 
     Args:
         place: per row of `rows`, -1 for what is in no place; such rows stay as they are.
@@ -27,7 +27,7 @@ def rows_by_type(rows: pd.DataFrame, options: Options, place: npt.NDArray[np.int
     first = rows.copy()
     for column, numbers in values.items():
         first.loc[own, column] = numbers[options.first[place[own]], block[own]]
-    used = np.asarray(((values["hot"] + values["warm"] > 0) | (values["leased"] != 0)).any(axis=1))
+    used = np.asarray(((values["hot"] + values["warm"] + values["cold"] > 0) | (values["leased"] != 0)).any(axis=1))
     used[options.first] = False
     further = [
         rows[place == options.place[option]].assign(
@@ -41,11 +41,11 @@ def rows_by_type(rows: pd.DataFrame, options: Options, place: npt.NDArray[np.int
 def parts_of_need(options: Options, asked: Array, held: Array, needed: Array, minimum: Array) -> Array:
     """(M, T) whole machines: each option's part of what its place needs, so that together they carry it.
 
-    A further option's part is what it holds of it, and the first's what is left: as many as carry the resource that then binds, and with
+    A further option's part is what it serves of it, and the first's what is left: as many as carry the resource that then binds, and with
     the others no fewer than the minimum.
 
     Args:
-        asked: (D, T, R) the need. held: (M, T) machines. needed: (D, T) the need in machines of the first option alone. minimum: (D,).
+        asked: (D, T, R) the need. held: (M, T) machines, those to be bought included. needed: (D, T) the need in machines of the first option alone. minimum: (D,).
     """
     parts = np.zeros(held.shape)
     parts[options.first] = needed

@@ -15,6 +15,7 @@ PROJECT = "headroom-test"
 # What a plan says besides, which no reconciliation depends on.
 UNREAD = {
     "cold": 0.0,
+    "unmet": 0.0,
     "leased": 0.0,
     "leased_usd": 0.0,
     "confidence": 0.9,

@@ -75,7 +75,7 @@ def test_a_line_says_how_much_it_has_from_peers_and_at_what_price() -> None:
     assert there["leased_usd"].tolist() == pytest.approx(-price * here["leased"])
     for rows in (here, there):
         served = rows["hot"] + rows["leased"] + rows["warm"]
-        assert rows["cold"].tolist() == (rows["needed"] - served).clip(lower=0).tolist()
+        assert (rows["cold"] + rows["unmet"]).tolist() == (rows["needed"] - served).clip(lower=0).tolist()
     assert not _edge(_settings(lends=0), "asia-east1")[["leased", "leased_usd"]].any(axis=None)
 
 

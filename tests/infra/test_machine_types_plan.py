@@ -201,19 +201,19 @@ def test_a_type_that_is_named_twice_is_refused(also: list[str]) -> None:
 @pytest.mark.slow
 @hypothesis_settings(max_examples=5)
 @given(n2=st.integers(16, 300), n2d=st.integers(0, 300), budget=st.floats(300, 2000), median=st.floats(1, 120))
-def test_no_plan_exceeds_a_familys_quota_or_the_budget_and_all_types_carry_the_need_or_say_what_is_cold(
+def test_no_plan_exceeds_a_familys_quota_or_the_budget_and_all_types_carry_the_need_or_say_what_is_cold_or_unmet(
     n2: int, n2d: int, budget: float, median: float
 ) -> None:
     policy = f"{{name: optimal, budget_usd_per_day: {budget}}}"
     settings = _settings(policy, edge="n2d-standard-8", tenants="n2d-highmem-4", quotas=f"N2_CPUS: {n2}, N2D_CPUS: {n2d}")
     plan = _plan(settings, forecasts(settings, median=median, hours=24))
     rows = plan[plan["resource"] == "instances"]
-    vcpus = (rows["hot"] + rows["warm"]) * rows["machine_type"].map(lambda name: list_prices().machine_type(name).vcpu)
+    vcpus = (rows["hot"] + rows["warm"] + rows["cold"]) * rows["machine_type"].map(lambda name: list_prices().machine_type(name).vcpu)
     used = vcpus.groupby([rows["region"], rows["machine_type"].str.split("-").str[0], rows["ds"]]).sum().groupby(level=1).max()
     assert used["n2"] <= n2
     assert used.get("n2d", 0.0) <= n2d
     assert plan["cost_usd"].sum() <= budget + 1e-6
-    assert (rows["hot"] + rows["warm"] + rows["cold"] >= rows["needed"] - 1e-6).all()
+    assert (rows["hot"] + rows["warm"] + rows["cold"] + rows["unmet"] >= rows["needed"] - 1e-6).all()
 
 
 @pytest.mark.parametrize("quotas", ["CPUS: 200", "CPUS: 200, N2D_CPUS: 120"])
@@ -222,13 +222,15 @@ def test_families_without_a_quota_of_their_own_share_one(quotas: str) -> None:
     settings = _settings("{name: optimal}", edge="c3-standard-8", tenants="n2d-standard-4", quotas=quotas)
     plan = _plan(settings)
     machines = plan[(plan["resource"] == "instances") & (plan["region"] == "us-central1")]
-    vcpus = (machines["hot"] + machines["warm"]) * machines["machine_type"].map(lambda name: int(name.rpartition("-")[2]))
+    vcpus = (machines["hot"] + machines["warm"] + machines["cold"]) * machines["machine_type"].map(
+        lambda name: int(name.rpartition("-")[2])
+    )
     own = machines["machine_type"].str.startswith("n2d") & ("N2D" in quotas)
     shared = vcpus.where(~own, 0.0).groupby(machines["ds"]).sum()
     assert shared.max() <= 200
     assert vcpus.where(own, 0.0).groupby(machines["ds"]).sum().max() <= 120
     assert shared.max() > 190, "the quota is what binds here"
-    assert "quota (cpus in us-central1) saves" in " ".join(machines["why"])
+    assert "one more vCPU quota in us-central1 saves" in " ".join(machines["why"])
 
 
 def test_a_lease_does_not_slip_by_a_lenders_quota_that_counts_otherwise() -> None:

@@ -1,5 +1,6 @@
 """The optimal policy in a plan: within quota and budget, the valuable first, in time, explained, and made of the forecast alone."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import example, given
@@ -32,7 +33,7 @@ def _rows(plan: pd.DataFrame, service: str, resource: str = "instances", region:
 
 def _vcpus(plan: pd.DataFrame) -> pd.Series:
     machines = plan[plan["resource"] == "instances"]
-    used = (machines["hot"] + machines["warm"]) * machines["service"].map(VCPUS)
+    used = (machines["hot"] + machines["warm"] + machines["cold"]) * machines["service"].map(VCPUS)
     return used.groupby([machines["region"], machines["ds"]]).sum()
 
 
@@ -75,7 +76,7 @@ def test_a_quota_is_kept_and_priced() -> None:
     plan = _plan(_settings(quota=250))
     assert _vcpus(plan).max() <= 250
     why = _rows(plan, "edge")["why"].iloc[0]
-    assert "one more unit of quota (n2 in us-central1) saves" in why
+    assert "one more N2 vCPU quota in us-central1 saves" in why
     assert "USD/day" in why
 
 
@@ -84,12 +85,60 @@ def test_a_budget_is_kept_and_the_least_valuable_demand_gives() -> None:
     assert tight.groupby((tight["ds"] - ISSUE) // pd.Timedelta("24h"))["cost_usd"].sum().max() <= 1200
     kept = {name: _rows(tight, name)["hot"].sum() / _rows(wide, name)["hot"].sum() for name in ("edge", "tenants")}
     assert kept["edge"] > 0.9 > kept["tenants"]
-    assert "one more USD per day of budget (budget_per_day) saves" in _rows(tight, "edge")["why"].iloc[0]
+    assert "one more USD per day of policy.budget_usd_per_day saves" in _rows(tight, "edge")["why"].iloc[0]
 
 
-def test_limits_in_conflict_are_named() -> None:
-    with pytest.raises(BadInputError, match=r"us-central1/tenants.*n2 in us-central1 is 6"):
+def test_what_a_quota_leaves_unserved_is_unmet_and_not_cold() -> None:
+    rows = _rows(_plan(_settings(quota=250)), "tenants")
+    assert set(rows["hot"]) == {2}
+    assert set(rows["cold"]) == {0}
+    assert set(rows["unmet"]) == {33}
+    assert (
+        rows["why"]
+        .str.contains("; 33 n2-standard-4 left unserved at the planned quantile: N2_CPUS of us-central1 binds;", regex=False)
+        .all()
+    )
+
+
+def test_what_a_budget_does_not_hold_is_still_bought_when_it_is_needed() -> None:
+    rows = _rows(_plan(_settings(budget=300)), "tenants")
+    assert (rows["cold"] > 0).all()
+    assert set(rows["unmet"]) == {0}
+    assert not rows["why"].str.contains("unserved").any()
+
+
+def test_what_a_bid_does_not_pay_for_is_unmet_and_says_so() -> None:
+    bid = "    bid: [{up_to: 40, usd_per_unit_hour: 9}, {usd_per_unit_hour: 0.001}]\n"
+    rows = _rows(_plan(_settings(services=bid)), "tenants")
+    assert set(rows["unmet"]) == {25}
+    assert (
+        rows["why"].str.contains("25 n2-standard-4 left unserved .*: machines bought when they are needed come too late or cost more").all()
+    )
+
+
+def test_a_budget_leaves_what_cannot_be_bought_in_time_unserved_and_is_named() -> None:
+    """Edge boots for 90 minutes: what is bought when it is needed serves nobody."""
+    slow = SETTINGS.replace("resume_minutes: 40", "resume_minutes: 60").replace("{BUDGET}", "{name: optimal, budget_usd_per_day: 700}")
+    rows = _rows(_plan(parse_settings(slow)), "edge")
+    short = rows[rows["unmet"] > 0]
+    assert len(short) >= 12
+    assert set(rows["cold"]) == {0}
+    assert short["why"].str.contains("left unserved at the planned quantile: policy.budget_usd_per_day binds", regex=False).all()
+
+
+def test_limits_in_conflict_are_named_as_in_the_settings_with_the_hour() -> None:
+    quota = (
+        r"no plan meets the minimum_instances of asia-east1/edge, us-central1/edge, us-central1/tenants: "
+        r".*regions.us-central1.quotas N2_CPUS is 6, 16 would do at 2026-07-08 00:00"
+    )
+    with pytest.raises(BadInputError, match=quota):
         _plan(_settings(quota=6))
+    budget = (
+        r"policy.budget_usd_per_day is 10, of which storage and services of other policies leave 9\.54, \S+ would do on "
+        r"2026-07-\d\d.*Raise these limits or lower minimum_instances"
+    )
+    with pytest.raises(BadInputError, match=budget):
+        _plan(_settings(budget=10))
 
 
 def test_a_reason_says_what_was_bought_and_what_a_step_would_cost() -> None:
@@ -138,6 +187,11 @@ def test_no_plan_exceeds_quota_or_budget(quota: int, budget: float, median: floa
     settings = _settings(quota=quota, budget=budget)
     plan = plan_capacity(settings, forecasts(settings, median=median), issue_time=ISSUE)
     assert _vcpus(plan).max() <= quota
+    assert not np.signbit(plan[["hot", "warm", "cold", "unmet", "leased", "leased_usd"]]).any(axis=None), "no negative zero"
+    assert not plan["why"].str.startswith(";").any()
+    served = plan["hot"] + plan["warm"] + plan["cold"]
+    assert (served + plan["unmet"] >= plan["needed"] - 1e-6).all()
+    assert ((plan["unmet"] == 0) | (served + plan["unmet"] <= plan["needed"] + 1e-6)).all()
     assert plan.groupby((plan["ds"] - ISSUE) // pd.Timedelta("24h"))["cost_usd"].sum().max() <= budget + 1e-6
 
 
