@@ -81,7 +81,7 @@ class SmoothingFit:
     @cached_property
     def fingerprint(self) -> str:
         """The same for fits that forecast the same, of one training or of its saved files."""
-        ended = () if self.ended is None else (self.ended.state, self.ended.days, self.ended.scale)
+        ended: tuple[npt.NDArray[np.floating], ...] = () if self.ended is None else (self.ended.state, self.ended.days, self.ended.scale)
         told = hashlib.blake2b(f"{self.names}{self.end.isoformat()}".encode(), digest_size=16)
         for part in (self.chosen, self.weights, self.seasons, *ended):
             told.update(np.ascontiguousarray(part))

@@ -34,7 +34,8 @@ _GAP: Final = 2e-3
 # Machines of an option below which the program does not use it.
 _UNUSED: Final = 1e-6
 # What float noise may take of the least that today costs.
-_CENT: Final = 0.01
+# What the least that must be held is raised by, in USD: more than the solver may miss a limit by, less than a machine in standby costs.
+_HAIR: Final = 1e-4
 
 
 def optimal_pools(
@@ -156,7 +157,7 @@ def _solved(settings: Settings, lines: Lines, problem: Problem, *, start: pd.Tim
         if least <= problem.budget_usd[0]:
             raise conflict_words(settings, lines, error, start=start) from error
     try:
-        return tried(replace(problem, budget_per_day=np.append(least + _CENT, problem.budget_per_day[1:])))
+        return tried(replace(problem, budget_per_day=np.append(least + _HAIR, problem.budget_per_day[1:])))
     except PlanConflictError as error:
         raise conflict_words(settings, lines, error, start=start) from error
 
