@@ -21,9 +21,9 @@ from headroom.vocabulary import QUANTILE_COLUMNS
 from models.anomaly_doubt import DOUBTED, believed
 from models.backtest import split_windows
 from models.calibration import fit_calibration
-from models.candidates import CANDIDATES, NAIVES
+from models.candidates import CANDIDATES, DECLARED, NAIVES
 from models.cross_fit import unseen
-from models.engine_budget import NETWORK, affordable, seconds_of
+from models.engine_budget import affordable, seconds_of
 from models.engine_clock import EngineClock, engine_clock, without_zone
 from models.engine_rounds import engine_rounds
 from models.engine_workers import Rows, out_of_fold
@@ -217,7 +217,7 @@ def _out_of_fold(clock: EngineClock, asked: Sequence[str], windows: int, way: _W
         return cheap
     sample = sampled(clock, list(past["unique_id"].unique()))
     newest = range(windows + trial_windows(sample.count, back), windows, -1)
-    trials = [_rows(clock if name == NETWORK else sample, [name], newest, way, f"trial of {name}") for name in dear]
+    trials = [_rows(clock if DECLARED[name].fewest_series else sample, [name], newest, way, f"trial of {name}") for name in dear]
     # Who won counts from the end of the trial on: of series that ended before it, nobody could have known.
     horizon = clock.rhythm.horizon * clock.rhythm.step
     since = {name: trial.rows["cutoff"].max() + horizon for trial in trials for name in may_win(past, trial.rows)}

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,11 +17,16 @@ from long_frames import CUTOFF, HOUR, UTC, event_rows, no_events, rhythm
 
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
 from models.backtest import backtest
-from models.candidates import CANDIDATES, LOCAL_CANDIDATES, bare, create
+from models.candidates import CANDIDATES, DECLARED, LOCAL_CANDIDATES, bare, create
+from models.candidates.declaration import Declaration
 from models.candidates.driver_adjusted import DriverAdjusted
-from models.candidates.recurrent import Recurrent, installed
+from models.candidates.recurrent import Recurrent
+from models.engine_budget import affordable, seconds_of
+from models.engine_clock import engine_clock
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster
 from models.hourly_grid import fill_rows, grid, recent
+from models.long_frame import LongFrame
+from models.packaging import requirements
 from models.quantile_frame import lowest, quantile_frame
 from models.tuning.arms import Tuning
 
@@ -43,7 +49,7 @@ class UsualHour:
         return quantile_frame(names, usual[:, np.arange(horizon) % 24], issue_time, lowest(values))
 
 
-EVERY = (*(name for name in CANDIDATES if name != "gru" or installed()), UsualHour.name)
+EVERY = (*(name for name in CANDIDATES if DECLARED[name].installed()), UsualHour.name)
 LOCAL = (*LOCAL_CANDIDATES, UsualHour.name)
 STORED = tuple(name for name in ("seasonal-ridge", "lightgbm", "exponential-smoothing", "window-ridge", "gru") if name in EVERY)
 # Those that forecast a thousand series within seconds; those of statsforecast and Prophet take minutes.
@@ -286,6 +292,27 @@ def test_the_same_arguments_give_the_same_numbers_in_every_process(name, another
     np.random.seed(2)  # noqa: NPY002 -- as above
     pd.testing.assert_frame_equal(forecast(name, pair(), seed=5), first, check_exact=True)
     pd.testing.assert_frame_equal(pd.read_parquet(another_process / f"{name}.parquet"), first, check_exact=True)
+
+
+@pytest.mark.parametrize("name", EVERY[:-1])
+def test_a_candidate_is_called_what_its_declaration_says(name):
+    assert bare(name).name == name
+
+
+def test_a_declaration_is_all_that_a_new_candidate_needs(monkeypatch):
+    """The line in `models/candidates/__init__.py` puts it into `DECLARED`; budget, packaging and maker read it there."""
+    declared = Declaration(UsualHour.name, lambda _seed, _tuning: UsualHour(), seconds=0.002, packages=("duckdb",))
+    monkeypatch.setitem(DECLARED, UsualHour.name, declared)
+    assert isinstance(bare(UsualHour.name), UsualHour)
+    assert any(line.startswith("duckdb==") for line in requirements([UsualHour.name]))
+    assert seconds_of([UsualHour.name], 500) == pytest.approx(1.0)
+    clock = engine_clock(LongFrame(pair().assign(ds=lambda rows: rows["ds"].dt.tz_localize(None)), HOUR), 72)
+    cheap, dear = affordable(clock, [1])
+    assert UsualHour.name in cheap
+    monkeypatch.setitem(DECLARED, UsualHour.name, replace(declared, seconds=0.2))
+    assert UsualHour.name in affordable(clock, [1])[1]
+    monkeypatch.setitem(DECLARED, UsualHour.name, replace(declared, packages=("no_such_package",)))
+    assert affordable(clock, [1]) == ([name for name in cheap if name != UsualHour.name], dear)
 
 
 def test_the_candidates_worth_keeping_are_these():
