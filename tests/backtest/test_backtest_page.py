@@ -159,6 +159,14 @@ def test_a_constant_is_drawn_as_one_and_nobody_is_blamed_for_its_width(tmp_path:
     assert "(as it may: 100 % lie exactly on its edge)" in zeros
 
 
+def test_a_file_of_zeros_has_no_share_of_its_demand_and_says_so_with_a_hyphen(tmp_path: Path) -> None:
+    result = judged({"zero": np.zeros(600), "none": np.zeros(600)})
+    page = re.sub(r"<style>.*?</style>", "", write_backtest(result, tmp_path).read_text(), flags=re.DOTALL)
+    assert "weighted quantile loss -" in page
+    said = [page, (tmp_path / "metrics.json").read_text(), (tmp_path / "leaderboard.csv").read_text(), *summary_words(result)]
+    assert not [text for text in said if re.search(r"\bnan\b", text, re.IGNORECASE)]
+
+
 def test_series_without_a_forecast_are_told_with_the_reason(tmp_path: Path) -> None:
     wave = 50 + 10 * np.sin(np.arange(24 * 20) / 4)
     result = judged({"long": wave, "short": wave[:30]})
