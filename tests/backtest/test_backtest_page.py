@@ -13,11 +13,13 @@ from headroom.backtest_judgement import Judgement, judge, metrics
 from headroom.backtest_page.axes import value_ticks
 from headroom.backtest_page.chosen_series import MOST_CHARTS, chosen_series
 from headroom.backtest_page.fan_chart import tick_words
+from headroom.backtest_page.feature_words import feature_words
 from headroom.backtest_page.summary_words import summary_words
 from headroom.backtest_report import BACKTEST_FILES, write_backtest
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.accuracy import DECILES, INTERVALS
+from models.direct_features import Layout
 from models.engine import backtest_frame
 from models.long_frame import LongFrame
 from models.pinball import pinball_loss
@@ -249,3 +251,14 @@ def test_axes_end_at_round_numbers_around_the_data(low: float, high: float, firs
 )
 def test_ticks_are_short(value: float, words: str) -> None:
     assert tick_words(value) == words
+
+
+def test_what_the_model_leaned_on_is_told_in_words() -> None:
+    assert feature_words("day_vs_week") == "last day against the same day a week before"
+    assert feature_words("match:lead@week") == "match: time until the next, a week before"
+    assert feature_words("cup:final:during") == "cup:final: under way"
+    assert feature_words("load-anchor") == "load against the last known day"
+    assert feature_words("load") == "load"
+    columns = Layout(("a",), ("match",), ("load",)).columns
+    assert [name for name in columns if feature_words(name) == name] == ["load"]
+    assert len({feature_words(name) for name in columns}) == len(columns)
