@@ -16,6 +16,7 @@ from headroom.atomic_write import write_whole
 from headroom.backtest_judgement import Judgement, metrics
 from headroom.backtest_page.chosen_series import chosen_series
 from headroom.backtest_page.fan_chart import BacktestFan, draw_backtest_fan
+from headroom.backtest_page.feature_words import feature_words
 from headroom.backtest_page.reliability_chart import draw_reliability
 from headroom.backtest_page.summary_words import share_words, step_words, summary_words
 from headroom.vocabulary import QUANTILE_COLUMNS
@@ -61,7 +62,7 @@ def _page(judgement: Judgement) -> str:
     environment = Environment(
         loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(percent=share_words, ratio=_ratio)
+    environment.filters.update(feature=feature_words, percent=share_words, ratio=_ratio)
     return environment.get_template("page.html.j2").render(
         style=Markup("\n".join(path.read_text(encoding="utf-8") for path in _STYLES)),  # noqa: S704 - our own files
         judged=judgement,

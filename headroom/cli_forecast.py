@@ -71,7 +71,7 @@ def backtest(
     from headroom.progress_bar import ProgressBar
     from models import engine
     from models.accuracy import FINAL
-    from models.frame_totals import coherent_backtest, method_of
+    from models.frame_totals import coherent_backtest, method_of, of_given_series
 
     console = open_console()
     check_folder(output)
@@ -91,7 +91,8 @@ def backtest(
             jobs=jobs or cores(),
         )
     if method:
-        result = replace(result, forecasts=coherent_backtest(result.forecasts, series, method, FINAL))
+        forecasts = coherent_backtest(result.forecasts, series, method, FINAL)
+        result = replace(result, forecasts=forecasts, doubted=of_given_series(result.doubted))
     judgement = judge(result, series, horizon=horizon, windows=windows)
     page = write_backtest(judgement, output)
     _print_judgement(console, judgement)

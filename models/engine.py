@@ -21,9 +21,9 @@ from headroom.vocabulary import QUANTILE_COLUMNS
 from models.anomaly_doubt import DOUBTED, believed
 from models.backtest import split_windows
 from models.calibration import fit_calibration
-from models.candidates import CANDIDATES, NAIVES
+from models.candidates import CANDIDATES, DECLARED, NAIVES
 from models.cross_fit import unseen
-from models.engine_budget import NETWORK, affordable, seconds_of
+from models.engine_budget import affordable, seconds_of
 from models.engine_clock import EngineClock, engine_clock, without_zone
 from models.engine_rounds import engine_rounds
 from models.engine_workers import Rows, out_of_fold
@@ -211,19 +211,25 @@ def _out_of_fold(clock: EngineClock, asked: Sequence[str], windows: int, way: _W
     if asked:
         return _rows(clock, [name for name in CANDIDATES if name in {*asked, *NAIVES}], backs, way)
     cheap_names, dear = affordable(clock, backs)
-    cheap = _rows(clock, cheap_names, backs, way)
+    stages = len(dear) + 2  # the trial of each dear one, and the backtest of those that win
+    cheap = _rows(clock, cheap_names, backs, way, f"stage 1 of at most {stages}, backtest" if dear else "backtest")
     past = cheap.rows[cheap.rows["back"] > windows]
     if not dear or past.empty:
         return cheap
     sample = sampled(clock, list(past["unique_id"].unique()))
     newest = range(windows + trial_windows(sample.count, back), windows, -1)
-    trials = [_rows(clock if name == NETWORK else sample, [name], newest, way, f"trial of {name}") for name in dear]
+    trials = [
+        _rows(clock if DECLARED[name].fewest_series else sample, [name], newest, way, f"stage {stage} of at most {stages}, trial of {name}")
+        for stage, name in enumerate(dear, start=2)
+    ]
     # Who won counts from the end of the trial on: of series that ended before it, nobody could have known.
     horizon = clock.rhythm.horizon * clock.rhythm.step
     since = {name: trial.rows["cutoff"].max() + horizon for trial in trials for name in may_win(past, trial.rows)}
     if not since:
         return cheap
-    return replace(cheap.joined(_rows(clock, list(since), backs, way, f"backtest of {', '.join(since)}")), since=since)
+    return replace(
+        cheap.joined(_rows(clock, list(since), backs, way, f"stage {stages} of {stages}, backtest of {', '.join(since)}")), since=since
+    )
 
 
 def _rows(clock: EngineClock, names: Sequence[str], backs: Sequence[int], way: _Way, what: str = "backtest") -> Rows:

@@ -7,19 +7,19 @@ and no forecast has to be kept for them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
 from headroom.errors import BadInputError
-from headroom.vocabulary import QUANTILE_COLUMNS
-from models.hierarchy import hierarchy_of, with_totals
+from headroom.vocabulary import QUANTILE_COLUMNS, SeriesId
+from models.hierarchy import ALL, hierarchy_of, with_totals
 from models.long_frame import LongFrame
 from models.reconciliation import METHODS, Method, Reconciliation, reconcile
 
-__all__ = ["coherent_backtest", "coherent_forecast", "method_of", "with_total_series"]
+__all__ = ["coherent_backtest", "coherent_forecast", "method_of", "of_given_series", "with_total_series"]
 
 _WEEK: Final = pd.Timedelta(days=7)
 _PAST: Final = 4 * _WEEK
@@ -71,6 +71,11 @@ def coherent_backtest(forecasts: pd.DataFrame, series: LongFrame, method: Method
         parts.append(rows.drop(columns=list(QUANTILE_COLUMNS)).merge(found, on=["unique_id", "ds"], how="left")[list(forecasts.columns)])
     keys = ["unique_id", "cutoff", "candidate", "ds"]
     return pd.concat(parts, ignore_index=True).sort_values(keys, ignore_index=True)
+
+
+def of_given_series(counts: Mapping[str, int]) -> dict[str, int]:
+    """unique_id -> count without the totals, in which what was counted in a series is there once more."""
+    return {name: count for name, count in counts.items() if ALL not in SeriesId.parse(name)}
 
 
 def _coherent(forecast: pd.DataFrame, history: pd.DataFrame, moment: pd.Timestamp, method: Method) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +14,7 @@ import pandas as pd
 import headroom
 from headroom.home import Home
 from headroom.vocabulary import QUANTILE_COLUMNS
+from models.candidates import DECLARED
 from models.mlflow_session import mlflow_session
 from models.registry import CHALLENGER, MODEL_FOLDER, MODEL_NAME, ModelVersion, keep_model
 
@@ -34,19 +35,8 @@ _CORE: Final = (
     "strict_yaml",
     "vocabulary",
 )
-# What every version needs, and what a candidate adds when it is in the ensemble.
+# What every version needs, beside what the candidates of its ensemble declare.
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml")
-_OF_CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = {
-    "auto-arima": ("statsforecast",),
-    "auto-ces": ("statsforecast",),
-    "auto-ets": ("statsforecast",),
-    "flair": ("flaircast",),
-    "gru": ("jax", "optax"),
-    "lightgbm": ("lightgbm",),
-    "mstl": ("statsforecast",),
-    "prophet": ("prophet",),
-    "theta": ("statsforecast",),
-}
 
 
 def register_model(
@@ -80,7 +70,7 @@ def requirements(candidates: Collection[str]) -> list[str]:
 
     What a package requires itself (SciPy, scikit-learn) follows from it.
     """
-    names = {*_REQUIREMENTS, *(package for name in candidates for package in _OF_CANDIDATES.get(name, ()))}
+    names = {*_REQUIREMENTS, *(package for name in candidates for package in DECLARED[name].packages)}
     return [f"{name}=={installed(name)}" for name in sorted(names)]
 
 

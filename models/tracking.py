@@ -24,12 +24,15 @@ from models.training_plan import TrainingPlan
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
 __all__ = ["Training", "log_training"]
 
 # How MLflow names the tags that nest a run and title it.
 _PARENT, _TITLE = "mlflow.parentRunId", "mlflow.runName"
 _LONGEST: Final = 5000
+# MLflow's database has room for as much of a dataset's digest; the whole one is a parameter and a tag of the run.
+_LONGEST_DIGEST: Final = 36
 # MLflow takes this many metrics in one call.
 _MOST_POINTS: Final = 1000
 
@@ -63,6 +66,7 @@ def log_training(home: Home, training: Training) -> str:
         tags = {"training": plan.run_id, "issue_time": plan.issue_time.isoformat(), "data_digest": plan.data_digest}
         run_id = _find_or_create(client, experiment, {"plan_digest": plan.digest, "role": "training"}, {_TITLE: plan.run_id, **tags})
         _log(client, run_id, plan, _parameters(plan), _overall(training))
+        client.log_inputs(run_id, [_dataset(plan)])
         for shard, work in plan.shards.items():
             oof = training.oof[training.oof["unique_id"].isin(work.series)]
             for name in work.candidates:
@@ -112,6 +116,22 @@ def _parameters(plan: TrainingPlan) -> dict[str, Any]:
         "data_digest": plan.data_digest,
         "series": len({s for shard in plan.shards.values() for s in shard.series}),
     }
+
+
+def _dataset(plan: TrainingPlan) -> DatasetInput:
+    """What MLflow shows as the run's dataset: table, digest and window. The data stay in the lake, and no path of it is told."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    window = {"table": "metrics", "from": plan.history_start.isoformat(), "to": plan.issue_time.isoformat()}
+    profile = {"series": len({s for shard in plan.shards.values() for s in shard.series}), "data_digest": plan.data_digest}
+    dataset = Dataset(
+        name=f"metrics {plan.history_start:%Y-%m-%d} to {plan.issue_time:%Y-%m-%d %H:%M}",
+        digest=plan.data_digest[:_LONGEST_DIGEST],
+        source_type="headroom-lake",
+        source=json.dumps(window),
+        profile=json.dumps(profile),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
 def _overall(training: Training) -> dict[str, float]:

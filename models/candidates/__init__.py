@@ -1,4 +1,4 @@
-"""The candidates that compete in the backtest, by name."""
+"""The candidates that compete in the backtest, by name. What is to be known of one stands in its own file."""
 
 from __future__ import annotations
 
@@ -6,20 +6,42 @@ from collections.abc import Mapping
 from typing import Final
 
 from headroom.errors import BadInputError
+from models.candidates.declaration import Declaration
+from models.candidates.exponential_smoothing import EXPONENTIAL_SMOOTHING
+from models.candidates.flair import FLAIR
+from models.candidates.lightgbm_quantile import LIGHTGBM
+from models.candidates.prophet_events import PROPHET
+from models.candidates.recurrent import GRU
+from models.candidates.seasonal_naive import SEASONAL_NAIVES
+from models.candidates.seasonal_ridge import SEASONAL_RIDGE
+from models.candidates.statistical import STATISTICAL
+from models.candidates.window_ridge import WINDOW_RIDGE
 from models.forecaster import Forecaster
 from models.tuning.arms import ARMS, DEFAULT_ARM, Tuning
 
-__all__ = ["CANDIDATES", "DEFAULT_CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "bare", "create", "unwrapped"]
+__all__ = ["CANDIDATES", "DECLARED", "DEFAULT_CANDIDATES", "GLOBAL_CANDIDATES", "LOCAL_CANDIDATES", "NAIVES", "bare", "create", "unwrapped"]
 
-NAIVES: Final = ("seasonal-naive-24", "seasonal-naive-168")
+_LISTED: Final[tuple[Declaration, ...]] = (
+    *SEASONAL_NAIVES,
+    FLAIR,
+    *STATISTICAL,
+    PROPHET,
+    SEASONAL_RIDGE,
+    LIGHTGBM,
+    EXPONENTIAL_SMOOTHING,
+    WINDOW_RIDGE,
+    GRU,
+)
+DECLARED: Final[Mapping[str, Declaration]] = {one.name: one for one in _LISTED}
+CANDIDATES: Final = tuple(DECLARED)
+NAIVES: Final = tuple(one.name for one in SEASONAL_NAIVES)
 # One model per series: their series can be spread over shards.
-LOCAL_CANDIDATES: Final = (*NAIVES, "flair", "auto-arima", "auto-ets", "mstl", "theta", "auto-ces", "prophet")
+LOCAL_CANDIDATES: Final = tuple(one.name for one in _LISTED if not one.pooled)
 # One model across all series: needs all of them in one shard.
-GLOBAL_CANDIDATES: Final = ("seasonal-ridge", "lightgbm", "exponential-smoothing", "window-ridge", "gru")
-CANDIDATES: Final = (*LOCAL_CANDIDATES, *GLOBAL_CANDIDATES)
+GLOBAL_CANDIDATES: Final = tuple(one.name for one in _LISTED if one.pooled)
 # What a training takes unless told otherwise: the others cost ten times as much and added nothing to the ensembles of the benchmark; the window
 # ridge costs little, and helped on one of the five recordings before their test windows.
-DEFAULT_CANDIDATES: Final = (*NAIVES, "flair", "seasonal-ridge", "exponential-smoothing", "lightgbm")
+DEFAULT_CANDIDATES: Final = tuple(one.name for one in _LISTED if one.default)
 
 
 def create(name: str, *, seed: int = 0, tuning: Mapping[str, Tuning] | None = None) -> Forecaster:
@@ -61,40 +83,6 @@ def bare(name: str, *, seed: int = 0, tuning: Mapping[str, Tuning] | None = None
     Raises:
         BadInputError: when no candidate has this name.
     """
-    if name in NAIVES:
-        from models.candidates.seasonal_naive import SeasonalNaive
-
-        return SeasonalNaive(season=int(name.rpartition("-")[2]))
-    if name in ("auto-arima", "auto-ets", "mstl", "theta", "auto-ces"):
-        from models.candidates.statistical import Statistical
-
-        return Statistical(name)
-    if name == "flair":
-        from models.candidates.flair import Flair
-
-        return Flair(seed=seed)
-    if name == "prophet":
-        from models.candidates.prophet_events import ProphetEvents
-
-        return ProphetEvents(seed, tuning)
-    if name == "seasonal-ridge":
-        from models.candidates.seasonal_ridge import SeasonalRidge
-
-        return SeasonalRidge(seed, tuning)
-    if name == "lightgbm":
-        from models.candidates.lightgbm_quantile import LightGBMQuantile
-
-        return LightGBMQuantile(seed, tuning)
-    if name == "exponential-smoothing":
-        from models.candidates.exponential_smoothing import ExponentialSmoothing
-
-        return ExponentialSmoothing(seed, tuning)
-    if name == "window-ridge":
-        from models.candidates.window_ridge import WindowRidge
-
-        return WindowRidge(seed=seed)
-    if name == "gru":
-        from models.candidates.recurrent import Recurrent
-
-        return Recurrent(seed=seed)
-    raise BadInputError(f"candidate {name!r} is unknown; known: {', '.join(CANDIDATES)}")
+    if name not in DECLARED:
+        raise BadInputError(f"candidate {name!r} is unknown; known: {', '.join(DECLARED)}")
+    return DECLARED[name].make(seed, tuning)

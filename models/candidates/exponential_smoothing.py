@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS
+from models.candidates.declaration import Declaration
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, fill_rows, grid, training_grid
 from models.lag_features import Index
@@ -22,7 +23,7 @@ from models.smoothing_point import point_ahead
 from models.tuning.arms import Tuning
 from models.tuning.taken import half_life_days
 
-__all__ = ["ExponentialSmoothing"]
+__all__ = ["EXPONENTIAL_SMOOTHING", "ExponentialSmoothing"]
 
 _SERIES_AT_ONCE: Final = 256
 _ARRAYS: Final = ("chosen", "weights", "errors", "ratios", "seasons")
@@ -102,3 +103,6 @@ def _around(point: Array, fitted: SmoothingFit, rows: Index, values: Array, rhyt
     share = weights[:, :, fitted.chosen.shape[2] :].sum(axis=2) * scale.applies[:, None]
     found: Array = plain + share[:, :, None] * (scale.back(logged).transpose(1, 2, 0) - plain)
     return found
+
+
+EXPONENTIAL_SMOOTHING: Final = Declaration("exponential-smoothing", ExponentialSmoothing, pooled=True, seconds=0.008, default=True)

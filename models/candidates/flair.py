@@ -18,6 +18,7 @@ import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
 from models.box_cox import likeliest_exponent
+from models.candidates.declaration import Declaration
 from models.candidates.per_series import forecast_each
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid
@@ -25,7 +26,7 @@ from models.quantile_frame import lowest, quantile_frame
 from models.rhythm import HOURLY, Rhythm
 from models.row_quantiles import row_quantiles
 
-__all__ = ["Flair"]
+__all__ = ["FLAIR", "Flair"]
 
 _LEVELS: Final = np.array(QUANTILES)
 # Sample paths per series: quantiles from more of them differ by less than windows do.
@@ -135,3 +136,6 @@ def _takes_our_exponents() -> bool:
 def _ours(values: Array) -> tuple[None, float]:
     """In place of `scipy.stats.boxcox`, of which FLAIR uses the exponent alone."""
     return None, likeliest_exponent(values)
+
+
+FLAIR: Final = Declaration("flair", lambda seed, _tuning: Flair(seed), seconds=0.006, packages=("flaircast",), default=True)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.candidates.declaration import Declaration
 from models.candidates.exponential_smoothing import ExponentialSmoothing
 from models.direct_features import Layout, direct_table
 from models.event_features import driver_kinds, event_kinds
@@ -28,7 +29,7 @@ from models.smoothing_point import point_ahead, smoothing_point
 from models.tuning.arms import Tuning
 from models.tuning.taken import learning
 
-__all__ = ["LightGBMQuantile", "training_origins"]
+__all__ = ["LIGHTGBM", "LightGBMQuantile", "training_origins"]
 
 # Levels that get a booster; the others are interpolated on the scale of normal scores. With all thirteen the loss is the same (within
 # 0.005 of the naive's) at twice the time.
@@ -179,3 +180,8 @@ def _at_every_quantile(learnt: Array) -> Array:
     share = (want - have[right - 1]) / (have[right] - have[right - 1])
     quantiles: Array = learnt[:, right - 1] * (1 - share) + learnt[:, right] * share
     return quantiles
+
+
+LIGHTGBM: Final = Declaration(
+    "lightgbm", LightGBMQuantile, pooled=True, seconds=0.02, seconds_per_fit=0.4, packages=("lightgbm",), default=True
+)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.candidates.declaration import Declaration
 from models.candidates.per_series import forecast_each
 from models.event_features import driver_hours, driver_kinds, event_hours, event_kinds
 from models.forecaster import SeriesCalendar
@@ -19,7 +20,7 @@ from models.quantile_frame import lowest, quantile_frame
 from models.tuning.arms import ARMS, DEFAULT_ARM, Tuning
 from models.visible_events import events_of_series
 
-__all__ = ["ProphetEvents"]
+__all__ = ["PROPHET", "ProphetEvents"]
 
 # An event's pull before it starts and after it ends fades by a factor e in this many hours.
 _FADE_HOURS: Final = 2.0
@@ -115,3 +116,6 @@ def _not_about_plotly(record: logging.LogRecord) -> bool:
 
 def _not_about_a_chain(record: logging.LogRecord) -> bool:
     return "Chain [" not in record.getMessage()
+
+
+PROPHET: Final = Declaration("prophet", ProphetEvents, packages=("prophet",))

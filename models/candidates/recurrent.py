@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -13,6 +12,7 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS
+from models.candidates.declaration import Declaration
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import grid, training_grid
 from models.lag_features import Index
@@ -21,17 +21,12 @@ from models.recurrent_network import Parameters, Shape, quantiles_of, train
 from models.recurrent_windows import Outlook, outlook, windows
 from models.rhythm import Rhythm
 
-__all__ = ["Recurrent", "installed"]
+__all__ = ["GRU", "Recurrent"]
 
 _STEPS: Final = 1000
 _BATCH: Final = 64
 # Numbers in the windows that a training draws from: 8,900 windows of four weeks of hours.
 _MOST_VALUES: Final = 6_000_000
-
-
-def installed() -> bool:
-    """Whether the libraries of the extra `deep` are there."""
-    return all(find_spec(name) is not None for name in ("jax", "optax"))
 
 
 class Recurrent:
@@ -50,7 +45,7 @@ class Recurrent:
         Raises:
             BadInputError: when the libraries are missing.
         """
-        if not installed():
+        if not GRU.installed():
             raise BadInputError(
                 "candidate gru needs JAX, which is not installed: `uv sync --extra deep` or `pip install 'headroom[deep]'`, or leave it out"
             )
@@ -140,3 +135,15 @@ def _places(horizon: int, rhythm: Rhythm) -> Index:
     back = step - rhythm.day * -(-beyond // rhythm.day)
     found: Index = np.where(back >= 0, back, rhythm.horizon - 1)
     return found
+
+
+# Its training takes about as long for few series as for many; it learns little from few.
+GRU: Final = Declaration(
+    "gru",
+    lambda seed, _tuning: Recurrent(seed),
+    pooled=True,
+    seconds=0.0,
+    seconds_per_fit=20.0,
+    fewest_series=20,
+    packages=("jax", "optax"),
+)

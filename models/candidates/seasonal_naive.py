@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.candidates.declaration import Declaration
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, fill_gaps, fill_rows, grid
 from models.quantile_frame import lowest, quantile_frame
 from models.rhythm import HOURLY
 from models.row_quantiles import row_quantiles
 
-__all__ = ["SeasonalNaive", "naive_quantiles"]
+__all__ = ["SEASONAL_NAIVES", "SeasonalNaive", "naive_quantiles"]
 
 _LEVELS: Final = np.array(QUANTILES)
 # Errors that quantiles need.
@@ -96,3 +97,9 @@ def _error_quantiles(measured: Array, filled: Array, lag: int) -> Array:
         return np.zeros((len(filled), _LEVELS.size))
     quantiles = row_quantiles(measured[:, lag:] - filled[:, :-lag], _LEVELS)
     return np.where(np.isfinite(quantiles), quantiles, 0.0)
+
+
+SEASONAL_NAIVES: Final = (
+    Declaration("seasonal-naive-24", lambda _seed, _tuning: SeasonalNaive(24), seconds=0.001, default=True),
+    Declaration("seasonal-naive-168", lambda _seed, _tuning: SeasonalNaive(168), seconds=0.001, default=True),
+)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.candidates.declaration import Declaration
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, fill_rows, grid, places, training_grid
 from models.lag_features import Index, day_rms
@@ -22,7 +23,7 @@ from models.tuning.arms import Tuning
 from models.tuning.taken import half_life_days, shrinkage_odds
 from models.weighted_quantiles import weighted_quantiles
 
-__all__ = ["RidgeFit", "SeasonalRidge", "fit_ridge", "ridge_point"]
+__all__ = ["SEASONAL_RIDGE", "RidgeFit", "SeasonalRidge", "fit_ridge", "ridge_point"]
 
 _MOST_ORIGINS: Final = 150
 # Origins are this share of the context apart: five hours of four weeks.
@@ -245,3 +246,6 @@ def _block(horizon: Index, rhythm: Rhythm) -> Index:
     edges = _edges(rhythm)
     found: Index = np.minimum(np.searchsorted(edges, horizon), len(edges) - 1)
     return found
+
+
+SEASONAL_RIDGE: Final = Declaration("seasonal-ridge", SeasonalRidge, pooled=True, seconds=0.004, default=True)

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILES
+from models.candidates.declaration import Declaration
 from models.candidates.per_series import forecast_each
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid
 from models.quantile_frame import lowest, quantile_frame
 from models.rhythm import HOURLY
 
-__all__ = ["Statistical"]
+__all__ = ["STATISTICAL", "Statistical"]
 
 _STEPS_OF_DEVIATION: Final = np.array([NormalDist().inv_cdf(q) for q in QUANTILES])
 # Smooth every third or fifth hour and interpolate: a third of the time, the same decomposition to the eye.
@@ -95,3 +96,16 @@ class Statistical:
         if self.name == "theta":
             return DynamicOptimizedTheta()
         return AutoCES(model="N") if self.name == "auto-ces" else AutoETS(model="ANN")
+
+
+def _declared(name: str, seconds: float | None = None) -> Declaration:
+    return Declaration(name, lambda _seed, _tuning: Statistical(name), seconds=seconds, packages=("statsforecast",))
+
+
+STATISTICAL: Final = (
+    _declared("auto-arima"),
+    _declared("auto-ets", 0.3),
+    _declared("mstl", 0.12),
+    _declared("theta", 0.2),
+    _declared("auto-ces", 0.6),
+)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS
+from models.candidates.declaration import Declaration
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import fill_rows, grid, training_grid
 from models.lag_features import Index
@@ -17,7 +18,7 @@ from models.quantile_frame import lowest, no_quantiles, quantile_frame, within_r
 from models.rhythm import HOURLY, Rhythm
 from models.window_regression import WindowFit, block_of, fit_windows, windows
 
-__all__ = ["WindowRidge"]
+__all__ = ["WINDOW_RIDGE", "WindowRidge"]
 
 
 class WindowRidge:
@@ -81,3 +82,6 @@ def _places(horizon: int, rhythm: Rhythm) -> Index:
     back = step - rhythm.day * -(-np.maximum(step - (rhythm.horizon - 1), 0) // rhythm.day)
     found: Index = np.where(back >= 0, back, rhythm.horizon - 1)
     return found
+
+
+WINDOW_RIDGE: Final = Declaration("window-ridge", lambda seed, _tuning: WindowRidge(seed), pooled=True)

@@ -13,11 +13,13 @@ from headroom.backtest_judgement import Judgement, judge, metrics
 from headroom.backtest_page.axes import value_ticks
 from headroom.backtest_page.chosen_series import MOST_CHARTS, chosen_series
 from headroom.backtest_page.fan_chart import tick_words
+from headroom.backtest_page.feature_words import feature_words
 from headroom.backtest_page.summary_words import summary_words
 from headroom.backtest_report import BACKTEST_FILES, write_backtest
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.accuracy import DECILES, INTERVALS
+from models.direct_features import Layout
 from models.engine import backtest_frame
 from models.long_frame import LongFrame
 from models.pinball import pinball_loss
@@ -159,6 +161,14 @@ def test_a_constant_is_drawn_as_one_and_nobody_is_blamed_for_its_width(tmp_path:
     assert "(as it may: 100 % lie exactly on its edge)" in zeros
 
 
+def test_a_file_of_zeros_has_no_share_of_its_demand_and_says_so_with_a_hyphen(tmp_path: Path) -> None:
+    result = judged({"zero": np.zeros(600), "none": np.zeros(600)})
+    page = re.sub(r"<style>.*?</style>", "", write_backtest(result, tmp_path).read_text(), flags=re.DOTALL)
+    assert "weighted quantile loss -" in page
+    said = [page, (tmp_path / "metrics.json").read_text(), (tmp_path / "leaderboard.csv").read_text(), *summary_words(result)]
+    assert not [text for text in said if re.search(r"\bnan\b", text, re.IGNORECASE)]
+
+
 def test_series_without_a_forecast_are_told_with_the_reason(tmp_path: Path) -> None:
     wave = 50 + 10 * np.sin(np.arange(24 * 20) / 4)
     result = judged({"long": wave, "short": wave[:30]})
@@ -241,3 +251,14 @@ def test_axes_end_at_round_numbers_around_the_data(low: float, high: float, firs
 )
 def test_ticks_are_short(value: float, words: str) -> None:
     assert tick_words(value) == words
+
+
+def test_what_the_model_leaned_on_is_told_in_words() -> None:
+    assert feature_words("day_vs_week") == "last day against the same day a week before"
+    assert feature_words("match:lead@week") == "match: time until the next, a week before"
+    assert feature_words("cup:final:during") == "cup:final: under way"
+    assert feature_words("load-anchor") == "load against the last known day"
+    assert feature_words("load") == "load"
+    columns = Layout(("a",), ("match",), ("load",)).columns
+    assert [name for name in columns if feature_words(name) == name] == ["load"]
+    assert len({feature_words(name) for name in columns}) == len(columns)

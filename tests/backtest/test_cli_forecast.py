@@ -5,7 +5,9 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,6 +21,8 @@ from headroom.cli import app
 from headroom.errors import BadInputError, UnavailableError
 from headroom.progress_bar import ProgressBar
 from headroom.vocabulary import QUANTILE_COLUMNS
+from models.engine import BacktestResult
+from models.long_frame import LongFrame
 from tests.backtest import stand_in_engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +79,17 @@ def test_totals_are_forecast_too_when_asked_for(tmp_path: Path) -> None:
     assert "*/*/cpu" in set(pd.read_parquet(tmp_path / "out" / "forecasts.parquet")["unique_id"])
     with pytest.raises(BadInputError, match="--totals top-down: unknown method"):
         run("forecast", "--input", DEMO, "--totals", "top-down", "--output", str(tmp_path / "next.csv"))
+
+
+def test_faults_are_counted_in_the_series_of_the_file_not_in_their_totals_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = stand_in_engine.backtest_frame
+
+    def with_faults(series: LongFrame, **options: Any) -> BacktestResult:
+        return replace(plain(series, **options), doubted=dict.fromkeys(map(str, series.rows["unique_id"].unique()), 3))
+
+    monkeypatch.setattr(stand_in_engine, "backtest_frame", with_faults)
+    said = run("backtest", "--input", DEMO, "--horizon", "24", "--windows", "1", "--totals", "bottom-up", "--output", str(tmp_path))
+    assert "Learning left out 6 measurements of 2 series" in said
 
 
 @pytest.mark.parametrize("command", ["backtest", "forecast"])

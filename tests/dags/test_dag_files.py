@@ -148,3 +148,15 @@ def test_only_reconcile_may_write_to_the_cloud_and_it_goes_through_the_pool(desc
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 def test_a_dag_file_is_thin(file: Path) -> None:
     assert len(file.read_text().splitlines()) < 150
+
+
+def test_the_form_of_a_training_offers_every_candidate() -> None:
+    """The DAG file spells them out, because to ask `models` would cost its import more than it may take."""
+    from models.candidates import CANDIDATES, DEFAULT_CANDIDATES
+
+    tree = ast.parse((REPOSITORY / "dags" / "train_models.py").read_text("utf-8"))
+    told: dict[str, list[str]] = {}
+    lists = [node for node in tree.body if isinstance(node, ast.Assign) and str(getattr(node.targets[0], "id", "")).endswith("CANDIDATES")]
+    exec(compile(ast.Module(lists, []), "train_models", "exec"), told)
+    assert sorted(told["CANDIDATES"]) == sorted(CANDIDATES)
+    assert sorted(told["DEFAULT_CANDIDATES"]) == sorted(DEFAULT_CANDIDATES)

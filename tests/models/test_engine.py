@@ -16,6 +16,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from headroom.errors import BadInputError
+from headroom.progress import SilentProgress
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.candidates import NAIVES
 from models.engine import FINAL, BacktestResult, backtest_frame, forecast_frame
@@ -260,3 +261,32 @@ def test_an_interruption_ends_a_worker_at_once():
         for work in (under_way, queued):
             with pytest.raises(BrokenProcessPool):
                 work.result(timeout=20)
+
+
+class Stages(SilentProgress):
+    """Keeps what the stages are called."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def start(self, total: int, what: str) -> None:
+        self.names.append(what)
+
+
+@pytest.mark.parametrize(
+    ("dear", "told"),
+    [
+        ([], ["backtest"]),
+        (
+            ["flair"],
+            ["stage 1 of at most 3, backtest", "stage 2 of at most 3, trial of flair", "stage 3 of 3, backtest of flair"],
+        ),
+    ],
+)
+def test_progress_says_which_stage_of_how_many(monkeypatch: pytest.MonkeyPatch, dear: list[str], told: list[str]):
+    """Who is dear, and who wins its trial, is set here: the real ones take minutes."""
+    monkeypatch.setattr("models.engine.affordable", lambda *_: ([*NAIVES, *RIDGE], dear))
+    monkeypatch.setattr("models.engine.may_win", lambda *_: dear)
+    stages = Stages()
+    backtested(frame(), candidates=(), progress=stages)
+    assert stages.names == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from models.backtest import backtest
+from models.candidates import DEFAULT_CANDIDATES
 from models.engine import FINAL, backtest_frame
 from models.engine_clock import engine_clock
 from models.long_frame import LongFrame
@@ -18,8 +20,8 @@ HORIZON = 72
 DAYS = 18
 SERIES = 40
 FAST = ("seasonal-ridge",)
-# Every third step is told wrongly.
-SHUFFLED = np.arange(HORIZON) % 3 == 1
+# Twelve series keep the whole default ensemble to a dozen seconds.
+FEW = 12
 
 
 @cache
@@ -44,9 +46,10 @@ def told_wrongly(future: pd.DataFrame, steps: np.ndarray) -> pd.DataFrame:
     return future.assign(load=values.ravel())
 
 
-def errors(future: pd.DataFrame | None) -> np.ndarray:
+def errors(future: pd.DataFrame | None, *, series: int = SERIES, candidates: Sequence[str] = FAST) -> np.ndarray:
     """Mean absolute error of the final forecast by step, 1 to 72."""
-    found = backtest_frame(LongFrame(planted()[0], HOUR), horizon=HORIZON, windows=1, candidates=FAST, future=future).forecasts
+    demand = LongFrame(planted(series)[0], HOUR)
+    found = backtest_frame(demand, horizon=HORIZON, windows=1, candidates=candidates, future=future).forecasts
     final = found[found["candidate"] == FINAL]
     steps = (final["ds"] - final["cutoff"]) // HOUR
     return (final["0.5"] - final["y"]).abs().groupby(steps.to_numpy()).mean().to_numpy()
@@ -69,12 +72,23 @@ def test_a_driver_halves_the_error_at_every_step():
 
 
 @pytest.mark.slow
-def test_a_driver_that_is_told_wrongly_at_a_step_gains_nothing_there_and_keeps_its_gain_elsewhere():
-    shuffled = errors(told_wrongly(planted()[1], SHUFFLED))
-    ratio = shuffled[SHUFFLED] / without()[SHUFFLED]
+def test_a_driver_halves_the_error_of_the_default_ensemble_at_every_step():
+    default = {"series": FEW, "candidates": DEFAULT_CANDIDATES}
+    told, untold = errors(planted(FEW)[1], **default), errors(None, **default)
+    assert told.shape == (HORIZON,)
+    assert (told <= 0.5 * untold).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", [0, 1, 2])
+def test_a_driver_that_is_told_wrongly_at_a_step_gains_nothing_there_and_keeps_its_gain_elsewhere(phase):
+    """Every third step is told wrongly; the three phases are all 72 of them."""
+    wrong = np.arange(HORIZON) % 3 == phase
+    shuffled = errors(told_wrongly(planted()[1], wrong))
+    ratio = shuffled[wrong] / without()[wrong]
     assert ratio.min() > 0.8  # of 40 errors each
     assert ratio.mean() > 1.0
-    assert (shuffled[~SHUFFLED] <= 0.5 * without()[~SHUFFLED]).all()
+    assert (shuffled[~wrong] <= 0.5 * without()[~wrong]).all()
 
 
 @pytest.mark.slow

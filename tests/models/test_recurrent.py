@@ -16,8 +16,8 @@ from long_frames import CUTOFF, HOUR, UTC, event_rows, no_events, rhythm, with_e
 
 from headroom.errors import BadInputError
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES
-from models.candidates import recurrent
-from models.candidates.recurrent import Recurrent, installed
+from models.candidates import declaration
+from models.candidates.recurrent import GRU, Recurrent
 from models.forecaster import SeriesCalendar
 from models.recurrent_network import Shape, new_parameters, quantiles_of
 from models.recurrent_windows import Outlook, outlook, windows
@@ -25,7 +25,7 @@ from models.rhythm import Rhythm
 
 LEVELS = list(QUANTILE_COLUMNS)
 FEW = 60
-deep = pytest.mark.skipif(not installed(), reason="the extra `deep` is not installed")
+deep = pytest.mark.skipif(not GRU.installed(), reason="the extra `deep` is not installed")
 
 
 def series(count: int = 2, days: int = 30) -> pd.DataFrame:
@@ -41,8 +41,8 @@ def seen_by_network(history: pd.DataFrame, events: pd.DataFrame, origins: list[i
 
 
 def test_without_its_libraries_it_is_refused_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(recurrent, "find_spec", lambda name: None if name == "jax" else importlib.util.find_spec(name))
-    assert not installed()
+    monkeypatch.setattr(declaration, "find_spec", lambda name: None if name == "jax" else importlib.util.find_spec(name))
+    assert not GRU.installed()
     with pytest.raises(BadInputError, match="uv sync --extra deep"):
         Recurrent()
 

@@ -13,7 +13,7 @@ from small_world import HOUR, ISSUE, Installation, demand
 from headroom.errors import BadInputError
 from headroom.schemas import TABLES
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES, split_series_ids
-from models.frame_totals import coherent_backtest, coherent_forecast, method_of, with_total_series
+from models.frame_totals import coherent_backtest, coherent_forecast, method_of, of_given_series, with_total_series
 from models.hierarchy import hierarchy_of
 from models.lake_totals import write_totals
 from models.long_frame import LongFrame
@@ -51,6 +51,12 @@ def test_totals_stand_beside_the_series() -> None:
     assert "5 totals added" in series.notes
     wide = series.rows.pivot(index="ds", columns="unique_id", values="y")
     np.testing.assert_allclose(wide["*/*/cpu"], wide[list(NAMES)].sum(axis=1))
+
+
+def test_a_fault_of_a_series_is_counted_once_and_not_in_its_totals_again() -> None:
+    found = of_given_series({"a/web/cpu": 6, "b/web/cpu": 7, "*/web/cpu": 7, "a/*/cpu": 6, "*/*/cpu": 9})
+    assert found == {"a/web/cpu": 6, "b/web/cpu": 7}
+    assert of_given_series({}) == {}
 
 
 @pytest.mark.parametrize("method", METHODS)

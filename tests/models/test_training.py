@@ -80,6 +80,7 @@ def traces(world: Installation) -> dict[str, Any]:
     champion = alias_holder(world.home, CHAMPION)
     return {
         "runs": sorted(run.data.tags["mlflow.runName"] for run in runs),
+        "datasets": sorted(told.dataset.digest for run in runs for told in run.inputs.dataset_inputs),
         "states": {run.info.status for run in runs},
         "metrics": {run.data.tags["mlflow.runName"]: {k: v for k, v in run.data.metrics.items() if k != "seconds"} for run in runs},
         "tags": {run.data.tags["mlflow.runName"]: {k: v for k, v in run.data.tags.items() if k.startswith("gate.")} for run in runs},
@@ -128,6 +129,21 @@ def test_mlflow_holds_one_run_with_a_nested_run_per_candidate_and_shard(finished
         (row["candidate"] for row in result.leaderboard),
         key=lambda name: next(r["ratio"] for r in result.leaderboard if r["candidate"] == name),
     )
+
+
+def test_mlflow_shows_which_data_a_training_stood_on_and_nothing_of_this_machine(finished: tuple[Installation, TrainingResult]) -> None:
+    world, result = finished
+    with mlflow_session(world.home) as client:
+        run = client.get_run(result.mlflow_run_id)
+    [told] = run.inputs.dataset_inputs
+    assert {tag.key: tag.value for tag in told.tags} == {"mlflow.data.context": "training"}
+    assert told.dataset.name == f"metrics {ISSUE - 28 * DAY:%Y-%m-%d} to {ISSUE:%Y-%m-%d %H:%M}"
+    assert run.data.params["data_digest"].startswith(told.dataset.digest)
+    assert len(told.dataset.digest) == 36
+    source, profile = json.loads(told.dataset.source), json.loads(told.dataset.profile)
+    assert source == {"table": "metrics", "from": (ISSUE - 28 * DAY).isoformat(), "to": ISSUE.isoformat()}
+    assert profile == {"series": 3, "data_digest": run.data.params["data_digest"]}
+    assert str(world.home.root) not in repr(told.to_dictionary())
 
 
 def test_verdicts_and_card_are_on_the_run_and_on_the_version(finished: tuple[Installation, TrainingResult]) -> None:
