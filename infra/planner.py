@@ -21,6 +21,7 @@ from infra.held_cost import held_usd_by_hour, within_held_budget
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
 from infra.measured_need import with_measured
 from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
+from infra.running import RunHistory
 from infra.settings_check import check_quotas
 from infra.unit_prices import TYPED_LINE, with_unit_prices
 
@@ -42,6 +43,7 @@ def plan_capacity(
     boosts: Sequence[Boost] = (),
     measured: pd.DataFrame | None = None,
     spent: SpentToday | None = None,
+    history: RunHistory | None = None,
 ) -> pd.DataFrame:
     """The plan for the forecast hours from `issue_time` on, in the `plans` schema. Pure: the same inputs give the same plan.
 
@@ -76,6 +78,7 @@ def plan_capacity(
         regions: default all.
         boosts: those that count at the issue time (`infra.boosts.boosts_of`).
         spent: what is known of today's spending; None: nothing, so that the hours before the issue time count as their part of the budget.
+        history: what ran before the issue time, for `optimal`; None: nothing is known.
         measured: `unique_id, ds, y` of the hours from `measured_since` on, as known at the issue time, for `reactive`.
 
     Raises:
@@ -105,7 +108,7 @@ def plan_capacity(
         )
         usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
     if len(together):
-        plan = pd.concat([plan, _together(settings, together, need, usd, budgets, issue_time, boosts)])
+        plan = pd.concat([plan, _together(settings, together, need, usd, budgets, issue_time, boosts, history)])
     above = budgets.above(float(_held_by_day(settings, plan, budgets, issue_time)[0]))
     plan["why"] += np.where(plan["ds"] < issue_time.normalize() + pd.Timedelta("24h"), above, "")
     return _as_table(plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time)
@@ -164,6 +167,7 @@ def _together(
     budgets: DayBudgets,
     issue_time: pd.Timestamp,
     boosts: Sequence[Boost],
+    history: RunHistory | None,
 ) -> pd.DataFrame:
     """Priced lines of the services that are planned by the program, within `usd` (days,) that also pay for their storage."""
     from infra.policies.optimal import optimal_pools  # and with it sparse matrices, which no other policy needs
@@ -173,7 +177,8 @@ def _together(
 
     def within(tried: Array, weights: Array) -> pd.DataFrame:
         budget = np.maximum(tried - stored, 0.0)
-        plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=weights, boosted=boosted != "")
+        counted = boosted != ""
+        plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=weights, boosted=counted, history=history)
         words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
         plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
         return with_unit_prices(settings, _unreservable_is_cold(settings, plan))

@@ -15,12 +15,14 @@ from headroom.settings import Settings
 from infra.capacity_need import LINE, STEPS
 from infra.policies.leasing import Loans
 from infra.policies.machine_options import Options, options_of
+from infra.policies.movement import Movement
 from infra.policies.plan_lines import BANDWIDTH, Array, lines_of, places_of
 from infra.policies.plan_problem import problem_of
 from infra.policies.reasons import reasons
 from infra.policies.tiered import confidence_tier
 from infra.policies.type_rows import parts_of_need, rows_by_type
-from infra.program import Problem, Solution, least_first_day_usd, share_fairly, solve
+from infra.program import Problem, Solution, least_first_day_usd, share_fairly, solve, with_least_change
+from infra.running import RunHistory
 
 __all__ = ["optimal_pools"]
 
@@ -35,7 +37,14 @@ _CENT: Final = 0.01
 
 
 def optimal_pools(
-    settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *, budget_usd: Array, budget_weights: Array, boosted: pd.Series[bool]
+    settings: Settings,
+    rows: pd.DataFrame,
+    need: pd.DataFrame,
+    *,
+    budget_usd: Array,
+    budget_weights: Array,
+    boosted: pd.Series[bool],
+    history: RunHistory | None,
 ) -> pd.DataFrame:
     """`need` with `hot, warm, cold, leased, leased_usd, tier, why, first_type`: the cheapest plan by expectation within quotas and budget.
 
@@ -53,6 +62,7 @@ def optimal_pools(
             today, it is held at the least.
         budget_weights: (days, hours) how much an hour counts in each day.
         boosted: rows of `need` whose value, and weight in fair shares, count `policy.boost_factor` times.
+        history: what ran before. None: nothing is known, and the first hour starts nothing that it needs.
 
     Raises:
         BadInputError: when no plan keeps quotas, floors and the budgets of the days after today; names those in conflict.
@@ -72,18 +82,21 @@ def optimal_pools(
         at = places_of(ordered, lines)
         hourly = np.where(boosted.loc[ordered.index], settings.policy.boost_factor, 1.0)[at >= 0].reshape(len(lines.keys), hours)
         times = np.maximum.reduceat(hourly, lines.first_hour, axis=1)
-        made_of = partial(problem_of, settings, lines, ordered, budget_usd=budget_usd, budget_weights=budget_weights, times=times)
+        movement = Movement(settings, lines, ordered["ds"].min(), history)
+        made_of = partial(
+            problem_of, settings, lines, ordered, movement=movement, budget_usd=budget_usd, budget_weights=budget_weights, times=times
+        )
         weight = times * np.array([settings.services[service].weight for _, service, _ in lines.keys])[:, None]
         fair = partial(_fair, settings, weight=weight)
-        options = _worth_using(options_of(settings, lines, ordered), made_of, fair)
+        options = _worth_using(options_of(settings, lines, ordered), made_of, fair, movement)
         problem, loans = made_of(options)
-        solution = _solved(fair(problem), whole=True)
+        kept, solution = _solved(fair(problem), whole=True)
         step = np.where(options.machines, 1.0, STEPS[BANDWIDTH])[:, None]
         hot, warm = (np.round(machines * step, 6)[:, lines.block_of_hour] for machines in (loans.placed(solution), solution.warm))
         needed, minimum = (ordered.loc[at >= 0, name].to_numpy(float).reshape(len(lines.keys), hours) for name in ("needed", "minimum"))
         leased, leased_usd = (moved[:, lines.block_of_hour] for moved in loans.moved(solution))
         part = parts_of_need(options, lines.asked, hot + leased + warm, needed, minimum.max(axis=1))
-        why = (reasons(problem, solution, lines.demand) + loans.words(solution))[:, lines.block_of_hour]
+        why = (reasons(problem, solution, lines.demand) + loans.words(solution) + movement.words(problem, kept))[:, lines.block_of_hour]
         values = {"needed": part, "hot": hot, "warm": warm, "leased": leased, "leased_usd": leased_usd, "why": why}
         plan = rows_by_type(plan, options, at, values=values)
     plan["cold"] = (plan["needed"] - plan["hot"] - plan["leased"] - plan["warm"]).clip(lower=0).round(6)
@@ -91,29 +104,48 @@ def optimal_pools(
     return plan
 
 
-def _worth_using(options: Options, made_of: Callable[[Options], tuple[Problem, Loans]], fair: Callable[[Problem], Problem]) -> Options:
-    """The options that the program uses when machines need not be whole: rounding shall not scatter a line over types that gain nothing."""
+def _worth_using(
+    options: Options, made_of: Callable[[Options], tuple[Problem, Loans]], fair: Callable[[Problem], Problem], movement: Movement
+) -> Options:
+    """The options that the program uses when machines need not be whole: rounding shall not scatter a line over types that gain nothing.
+
+    Those that run stay as well, where starts and stops count.
+    """
     if not options.several.any():
         return options
     problem, loans = made_of(options)
-    solution = _solved(fair(problem), whole=False)
-    machines = loans.placed(solution) + solution.warm
+    solution = _solved(fair(problem), whole=False)[1]
+    machines = loans.placed(solution) + solution.warm + movement.counted(options)[:, None]
     np.add.at(machines, loans.borrower, solution.leased)
     return options.only(np.asarray((machines > _UNUSED).any(axis=1)))
 
 
-def _solved(problem: Problem, *, whole: bool) -> Solution:
-    """The solution; where only today's budget is too small for what must be held, with the least that will do."""
+def _solved(problem: Problem, *, whole: bool) -> tuple[Problem, Solution]:
+    """The problem that has a solution, and it.
+
+    Money comes before starts, stops and running times: where these leave no plan, as few more of them are allowed as will do. Where only today's
+    budget is too small for what must be held, it is the least that will do.
+    """
     try:
-        return solve(problem, whole=whole, small=_SMALL, gap=_GAP)
+        return problem, solve(problem, whole=whole, small=_SMALL, gap=_GAP)
     except BadInputError:
-        least = least_first_day_usd(problem)
-        if least <= problem.budget_usd[0]:
+        least = least_first_day_usd(_unmoved(problem))
+        raised = least > problem.budget_usd[0]
+        if raised:
+            problem = replace(problem, budget_per_day=np.append(least + _CENT, problem.budget_per_day[1:]))
+        mended = with_least_change(problem)
+        if mended is problem and not raised:
             raise
-        raised = replace(problem, budget_per_day=np.append(least + _CENT, problem.budget_per_day[1:]))
-        return solve(raised, whole=whole, small=_SMALL, gap=_GAP)
+        return mended, solve(mended, whole=whole, small=_SMALL, gap=_GAP)
+
+
+def _unmoved(problem: Problem) -> Problem:
+    """The problem in which starts and stops, and what was started before, do not count."""
+    return replace(problem, flap_limit=np.asarray(np.inf), young=np.asarray(0.0))
 
 
 def _fair(settings: Settings, problem: Problem, *, weight: Array) -> Problem:
     """The problem with the fair shares that the settings ask for; `weight` is (places, hour blocks)."""
-    return problem if settings.policy.fairness == "bids" else share_fairly(problem, rule=settings.policy.fairness, weight=weight)
+    if settings.policy.fairness == "bids":
+        return problem
+    return replace(problem, share_limit=share_fairly(_unmoved(problem), rule=settings.policy.fairness, weight=weight).share_limit)

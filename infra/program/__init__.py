@@ -3,6 +3,7 @@
 from infra.program.bands import bands_from_quantiles
 from infra.program.conflict import least_first_day_usd
 from infra.program.fairness import FairnessRule, share_fairly
+from infra.program.least_change import with_least_change
 from infra.program.problem import Leases, Problem
 from infra.program.reasons import Reasons, binding_limits, reasons_of
 from infra.program.shadow_prices import ShadowPrice
@@ -21,4 +22,5 @@ __all__ = [
     "reasons_of",
     "share_fairly",
     "solve",
+    "with_least_change",
 ]

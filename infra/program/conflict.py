@@ -21,7 +21,7 @@ from infra.program.layout import Layout, layout_of, pattern_of
 from infra.program.matrix import Program, build_program
 from infra.program.problem import FloatArray, IntArray, Problem
 
-__all__ = ["conflict_error", "least_first_day_usd"]
+__all__ = ["conflict_error", "elastic", "least_first_day_usd"]
 
 _TOLERANCE: Final = 1e-6
 _NAMED: Final = 3
@@ -34,7 +34,7 @@ def conflict_error(problem: Problem, layout: Layout, program: Program, *, whole:
     """
     rows = np.concatenate([a[a >= 0] for a in (layout.limit, layout.share, layout.lending, layout.link, layout.budget, layout.flap)])
     try:
-        solver = Solver(_elastic(program, rows))
+        solver = Solver(elastic(program, rows, price=1.0 / np.maximum(np.abs(program.row_upper[rows]), 1.0)))
         values = solver.solve_whole(machine_columns(layout)) if whole else solver.solve().values
     except InfeasibleProgramError:
         return BadInputError(
@@ -70,13 +70,15 @@ def least_first_day_usd(problem: Problem) -> float:
     return float(cost @ values)
 
 
-def _elastic(program: Program, rows: IntArray) -> Program:
-    """The program with a column of excess for each of `rows` (in shares of the limit, so that dollars and machines compare), and no other cost."""
-    unit = np.maximum(np.abs(program.row_upper[rows]), 1.0)
+def elastic(program: Program, rows: IntArray, *, price: FloatArray) -> Program:
+    """The program with a column of excess for each of `rows`, at a price each, and no other cost.
+
+    Prices in shares of the limits make dollars and machines compare.
+    """
     slack = sparse.csc_array((-np.ones(rows.size), (rows, np.arange(rows.size))), shape=(program.row_upper.size, rows.size))
     zero = np.zeros(program.cost.size)
     return Program(
-        cost=np.append(zero, 1.0 / unit),
+        cost=np.append(zero, price),
         lower=np.append(program.lower, np.zeros(rows.size)),
         upper=np.append(program.upper, np.full(rows.size, np.inf)),
         row_upper=program.row_upper,
@@ -102,8 +104,7 @@ def _limits(problem: Problem, layout: Layout, excess: FloatArray) -> list[str]:
             found += _worst(layout.share[d, f], problem.share_limit[d, f], excess, f"share_limit of {family} for {place}", "units", "block")
     found += _worst(layout.budget, problem.budget_usd, excess, "budget_per_day", "USD", "day")
     for d, place in enumerate(problem.places):
-        limit = np.full(layout.flap.shape[1], problem.flap_limit[d])
-        found += _worst(layout.flap[d], limit, excess, f"flap_limit of {place}", "starts and stops", "day")
+        found += _worst(layout.flap[d], problem.flap_limit[d], excess, f"flap_limit of {place}", "starts and stops", "day")
     return found
 
 

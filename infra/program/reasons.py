@@ -60,7 +60,7 @@ def binding_limits(problem: Problem, solution: Solution, *, place: int, block: i
         mine = np.flatnonzero(np.isin(leases.option, options))
         own |= {("lending", f"lent by {problem.regions[int(g)]}") for g in leases.lender[mine]}
         own |= {("link", leases.links[int(i)]) for i in leases.link[mine] if i >= 0}
-    day = {int(problem.block_starts[block] / 24 + 1e-9)}
+    day = {int(number) for number in problem.move_day[:, place, block]}
     when = {"budget": set(np.flatnonzero(problem.budget_hours[:, block]).tolist()), "flaps": day}
     return tuple(
         price for price in solution.shadow_prices if (price.kind, price.name) in own and when.get(price.kind, {block}) & set(price.blocks)
