@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -100,6 +101,7 @@ def make_plan(
     from infra.measured_need import measured_since
     from infra.planner import plan_with_limits
     from infra.quota_requests import quota_requests, requests_in
+    from infra.run_history import run_history
 
     settings = opened.settings
     forecasts = _newest_forecast(opened, issue_time)
@@ -109,8 +111,17 @@ def make_plan(
     measured = hourly_demand(opened.lake, settings, start=measured_since(settings, issue_time), end=issue_time, as_of=issue_time)
     unplanned = unplanned_services(settings, forecasts, chosen_regions(settings, regions))
     spent = known_spent(opened, ledger, issue_time=issue_time, regions=chosen_regions(settings, regions), unplanned=unplanned)
+    history = run_history(settings, ledger, partial(_plan_of, opened), issue_time=issue_time)
     planned = plan_with_limits(
-        settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts, measured=measured, spent=spent
+        settings,
+        forecasts,
+        issue_time=issue_time,
+        policy=policy,
+        regions=regions,
+        boosts=boosts,
+        measured=measured,
+        spent=spent,
+        history=history,
     )
     plan, asked = planned.rows, quota_requests(settings, planned.rows, planned.limits, issue_time=issue_time)
     chosen = sorted(plan["region"].unique())
@@ -149,11 +160,11 @@ def known_spent(
     from infra.spent_today import spent_today
 
     planned = {(region, service) for region in regions for service in opened.settings.services} - set(unplanned)
+    return spent_today(opened.settings, ledger, partial(_plan_of, opened), issue_time=issue_time, planned=planned)
 
-    def plan_of(issued: pd.Timestamp, region: str) -> pd.DataFrame:
-        return opened.lake.read("plans", start=issued, end=issued + pd.Timedelta("1h"), where={"region": region})
 
-    return spent_today(opened.settings, ledger, plan_of, issue_time=issue_time, planned=planned)
+def _plan_of(opened: Runtime, issued: pd.Timestamp, region: str) -> pd.DataFrame:
+    return opened.lake.read("plans", start=issued, end=issued + pd.Timedelta("1h"), where={"region": region})
 
 
 def newest_plan_acted_upon(opened: Runtime) -> pd.Timestamp | None:

@@ -254,7 +254,7 @@ class Policy(Strict):
         default=1, description="for reactive: it scales in only to the most measured in as many hours"
     )
     flaps_per_day: Positive | None = Field(
-        default=None, description="for optimal: starts plus stops of a service in a region per day, at most"
+        default=None, description="for optimal: starts plus stops of a service in a region per UTC day, at most"
     )
     least_run_hours: NotNegative = Field(default=0, description="for optimal: hours for which a machine that was started keeps running")
     hour_blocks: Literal["hourly", "mixed"] = Field(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pandas as pd
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, true
 
 from headroom.errors import BadInputError
 from infra.ledger import Ledger
@@ -21,17 +21,18 @@ _HOUR: Final = pd.Timedelta("1h")
 _HELD: Final = ["service", "resource", "pool", "machine_type", "amount", "unit", "usd_per_hour"]
 
 
-def held_hours(ledger: Ledger, *, start: pd.Timestamp, end: pd.Timestamp, region: str | None = None) -> pd.DataFrame:
+def held_hours(ledger: Ledger, *, start: pd.Timestamp, end: pd.Timestamp, region: str | None = None, resumed: bool = True) -> pd.DataFrame:
     """What was held in each hour: `region, ds, issue_time, service, resource, pool, machine_type, amount, unit, usd_per_hour`.
 
     Args:
         start, end: hours of `[start, end)`; an hour before the first reconciliation of its region has no rows. An hour that
             nothing was held in has none either, and is in `hourly_bill` with a cost of 0.
+        resumed: count standby machines that a correction lets run as hot; otherwise they are left out.
 
     Raises:
         BadInputError: when `end` is not after `start`, or one of them is not on the hour.
     """
-    return _held(ledger, _confirmed(ledger, start, end, region))
+    return _held(ledger, _confirmed(ledger, start, end, region), resumed=resumed)
 
 
 def held_usd(ledger: Ledger, *, start: pd.Timestamp, end: pd.Timestamp, region: str | None = None) -> pd.DataFrame:
@@ -82,11 +83,13 @@ def _confirmed(ledger: Ledger, start: pd.Timestamp, end: pd.Timestamp, region: s
     return found.dropna(subset="issue_time").sort_values(["region", "ds"], ignore_index=True)
 
 
-def _held(ledger: Ledger, hours: pd.DataFrame) -> pd.DataFrame:
+def _held(ledger: Ledger, hours: pd.DataFrame, *, resumed: bool = True) -> pd.DataFrame:
     """What the reconciliations that `hours` names confirmed, in each of the hours."""
     keys, rows = ["region", "issue_time"], held_history.c
     named = [rows[key].in_(list(hours[key].unique())) for key in keys]
-    confirmed = _frame(ledger, select(held_history).where(*named).order_by(rows.id), [*keys, *_HELD])
+    # Reservations are zonal, what a group resumes is not.
+    counted = true() if resumed else (rows.pool != "hot") | (rows.zone != "")
+    confirmed = _frame(ledger, select(held_history).where(*named, counted).order_by(rows.id), [*keys, *_HELD])
     summed = confirmed.groupby([*keys, "service", "resource", "pool", "machine_type", "unit"], as_index=False)[
         ["amount", "usd_per_hour"]
     ].sum()

@@ -24,6 +24,7 @@ from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hou
 from infra.measured_need import with_measured
 from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
 from infra.quota_fit import Taken, fit_quotas, minimum_vcpus, vcpus_taken
+from infra.running import RunHistory
 from infra.settings_check import check_quotas
 from infra.unit_prices import TYPED_LINE, with_unit_prices
 
@@ -55,10 +56,19 @@ def plan_capacity(
     boosts: Sequence[Boost] = (),
     measured: pd.DataFrame | None = None,
     spent: SpentToday | None = None,
+    history: RunHistory | None = None,
 ) -> pd.DataFrame:
     """The rows of `plan_with_limits`."""
     made = plan_with_limits(
-        settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts, measured=measured, spent=spent
+        settings,
+        forecasts,
+        issue_time=issue_time,
+        policy=policy,
+        regions=regions,
+        boosts=boosts,
+        measured=measured,
+        spent=spent,
+        history=history,
     )
     return made.rows
 
@@ -73,6 +83,7 @@ def plan_with_limits(
     boosts: Sequence[Boost] = (),
     measured: pd.DataFrame | None = None,
     spent: SpentToday | None = None,
+    history: RunHistory | None = None,
 ) -> CapacityPlan:
     """The plan for the forecast hours from `issue_time` on. Pure: the same inputs give the same plan.
 
@@ -109,6 +120,7 @@ def plan_with_limits(
         regions: default all.
         boosts: those that count at the issue time (`infra.boosts.boosts_of`).
         spent: what is known of today's spending; None: nothing, so that the hours before the issue time count as their part of the budget.
+        history: what ran before the issue time, for `optimal`; None: nothing is known.
         measured: `unique_id, ds, y` of the hours from `measured_since` on, as known at the issue time, for `reactive`.
 
     Raises:
@@ -139,7 +151,7 @@ def plan_with_limits(
         )
         usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
     if len(together):
-        made = _together(settings, together, need, usd, budgets, vcpus_taken(settings, plan), issue_time, boosts)
+        made = _together(settings, together, need, usd, budgets, vcpus_taken(settings, plan), issue_time, boosts, history)
         limits = made["limits"].iloc[0]
         plan = pd.concat([plan, made.drop(columns="limits")])
     above = budgets.above(float(_held_by_day(settings, plan, budgets, issue_time)[0]))
@@ -202,6 +214,7 @@ def _together(
     taken: Taken,
     issue_time: pd.Timestamp,
     boosts: Sequence[Boost],
+    history: RunHistory | None,
 ) -> pd.DataFrame:
     """Priced lines of the services that are planned by the program, within what others left of the quotas, and `usd` (days,) that also pay for
     their storage.
@@ -213,7 +226,16 @@ def _together(
 
     def within(tried: Array, weights: Array) -> pd.DataFrame:
         budget = np.maximum(tried - stored, 0.0)
-        plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=weights, taken=taken, boosted=boosted != "")
+        plan = optimal_pools(
+            settings,
+            rows,
+            need,
+            budget_usd=budget,
+            budget_weights=weights,
+            taken=taken,
+            boosted=boosted != "",
+            history=history,
+        )
         words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
         plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
         return with_unit_prices(settings, _unreservable_is_cold(settings, plan))

@@ -15,7 +15,7 @@ from infra.held_cost import held_usd_by_hour
 from infra.ledger import Ledger
 from infra.ledger_tables import results
 
-__all__ = ["spent_today"]
+__all__ = ["plans_in_force", "spent_today"]
 
 _HOUR: Final = pd.Timedelta("1h")
 _LONGEST_PLAN: Final = pd.Timedelta("72h")
@@ -41,13 +41,13 @@ def spent_today(
     hours = held_usd(ledger, start=min(midnight, last), end=issue_time)
     today = hours[hours["ds"] >= midnight]
     now = hours[hours["ds"] == last].set_index("region")["held_usd"]
-    in_force = _plans_in_force(ledger, last)
+    in_force = plans_in_force(ledger, last)
     asked = {region: _asked_usd(settings, plan_of(issued, region), issued, last, planned) for region, issued in in_force.items()}
     beside = sum(max(float(usd) - asked.get(str(region), 0.0), 0.0) for region, usd in now.items())
     return SpentToday(float(today["held_usd"].sum()), int(today["ds"].nunique()), beside)
 
 
-def _plans_in_force(ledger: Ledger, hour: pd.Timestamp) -> dict[str, pd.Timestamp]:
+def plans_in_force(ledger: Ledger, hour: pd.Timestamp) -> dict[str, pd.Timestamp]:
     """Region -> issue time of the newest plan by `hour` whose reconciliation was finished. Plans are of full hours; corrections hardly are."""
     columns = [results.c.region, results.c.issue_time]
     query = select(*columns).where(results.c.issue_time > hour - _LONGEST_PLAN, results.c.issue_time <= hour).order_by(results.c.issue_time)

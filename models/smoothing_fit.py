@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from statistics import NormalDist
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -81,10 +81,12 @@ class SmoothingFit:
     @cached_property
     def fingerprint(self) -> str:
         """The same for fits that forecast the same, of one training or of its saved files."""
-        ended: tuple[npt.NDArray[np.floating], ...] = () if self.ended is None else (self.ended.state, self.ended.days, self.ended.scale)
+        parts: list[npt.NDArray[Any]] = [self.chosen, self.weights, self.seasons]
+        if self.ended is not None:
+            parts += [self.ended.state, self.ended.days, self.ended.scale]
         told = hashlib.blake2b(f"{self.names}{self.end.isoformat()}".encode(), digest_size=16)
-        for part in (self.chosen, self.weights, self.seasons, *ended):
-            told.update(np.ascontiguousarray(part))
+        for part in parts:
+            told.update(part.tobytes())
         return told.hexdigest()
 
     def rows(self, names: list[str]) -> Index:

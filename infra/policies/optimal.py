@@ -16,14 +16,26 @@ from infra.policies.conflict_words import conflict_words
 from infra.policies.leasing import Loans
 from infra.policies.limit_words import binding_limits, unserved_because
 from infra.policies.machine_options import Options, options_of
+from infra.policies.movement import Movement
 from infra.policies.plan_lines import BANDWIDTH, Array, Lines, lines_of, places_of
 from infra.policies.plan_problem import problem_of
 from infra.policies.reasons import reasons
 from infra.policies.tiered import confidence_tier
 from infra.policies.type_rows import parts_of_need, rows_by_type
 from infra.policies.unserved import served_late, unserved_words
-from infra.program import PlanConflictError, Problem, Solution, bought, least_first_day_usd, no_room, share_fairly, solve
+from infra.program import (
+    PlanConflictError,
+    Problem,
+    Solution,
+    bought,
+    least_first_day_usd,
+    no_room,
+    share_fairly,
+    solve,
+    with_least_change,
+)
 from infra.quota_fit import Taken
+from infra.running import RunHistory
 
 __all__ = ["optimal_pools"]
 
@@ -47,6 +59,7 @@ def optimal_pools(
     budget_weights: Array,
     taken: Taken,
     boosted: pd.Series[bool],
+    history: RunHistory | None,
 ) -> pd.DataFrame:
     """`need` with `hot, warm, cold, unmet, leased, leased_usd, tier, why, first_type, limits`: the cheapest plan by expectation within quotas and budget.
 
@@ -68,6 +81,7 @@ def optimal_pools(
         budget_weights: (days, hours) how much an hour counts in each day.
         taken: vCPU of the quotas that other services have; they are not there for these.
         boosted: rows of `need` whose value, and weight in fair shares, count `policy.boost_factor` times.
+        history: what ran before. None: nothing is known, and the first hour starts nothing that it needs.
 
     Raises:
         BadInputError: when no plan keeps quotas, floors and the budgets of the days after today; names the settings in conflict, with the hour.
@@ -90,16 +104,25 @@ def optimal_pools(
         at = places_of(ordered, lines)
         hourly = np.where(boosted.loc[ordered.index], settings.policy.boost_factor, 1.0)[at >= 0].reshape(len(lines.keys), hours)
         times = np.maximum.reduceat(hourly, lines.first_hour, axis=1)
+        movement = Movement(settings, lines, ordered["ds"].min(), history)
         made_of = partial(
-            problem_of, settings, lines, ordered, budget_usd=budget_usd, budget_weights=budget_weights, taken=taken, times=times
+            problem_of,
+            settings,
+            lines,
+            ordered,
+            movement=movement,
+            budget_usd=budget_usd,
+            budget_weights=budget_weights,
+            taken=taken,
+            times=times,
         )
         weight = times * np.array([settings.services[service].weight for _, service, _ in lines.keys])[:, None]
         fair = partial(_fair, settings, weight=weight)
         solved = partial(_solved, settings, lines, start=ordered["ds"].iloc[0])
-        options = _worth_using(options_of(settings, lines, ordered), made_of, fair, solved)
+        options = _worth_using(options_of(settings, lines, ordered), made_of, fair, solved, movement)
         unshared, loans = made_of(options)
-        problem = fair(unshared)
-        solution = solved(problem)
+        asked = fair(unshared)
+        problem, solution = solved(asked)
         step = np.where(options.machines, 1.0, STEPS[BANDWIDTH])[:, None]
         hot, warm = (np.round(machines * step, 6)[:, lines.block_of_hour] for machines in (loans.placed(solution), solution.warm))
         needed, minimum = (ordered.loc[at >= 0, name].to_numpy(float).reshape(len(lines.keys), hours) for name in ("needed", "minimum"))
@@ -107,7 +130,7 @@ def optimal_pools(
         held, buys = hot + leased + warm, np.round(bought(problem, solution) * step, 6)[:, lines.block_of_hour]
         part = parts_of_need(options, lines.asked, held + buys, needed, minimum.max(axis=1))
         cold, unmet = served_late(part, held, buys)
-        why = (reasons(problem, solution, lines.demand) + loans.words(solution))[:, lines.block_of_hour]
+        why = (reasons(problem, solution, lines.demand) + loans.words(solution) + movement.words(asked, problem))[:, lines.block_of_hour]
         why += unserved_words(options, unmet, unserved_because(problem, solution)[options.place][:, lines.block_of_hour])
         values = {
             "needed": part,
@@ -130,38 +153,52 @@ def _worth_using(
     options: Options,
     made_of: Callable[[Options], tuple[Problem, Loans]],
     fair: Callable[[Problem], Problem],
-    solved: Callable[..., Solution],
+    solved: Callable[..., tuple[Problem, Solution]],
+    movement: Movement,
 ) -> Options:
     """The options that the program uses when machines need not be whole: rounding shall not scatter a line over types that gain nothing.
 
-    One that is only bought counts where the first type's quota is used up.
+    One that is only bought counts where the first type's quota is used up. Those that run stay as well, where starts and stops count.
     """
     if not options.several.any():
         return options
     unshared, loans = made_of(options)
-    problem = fair(unshared)
-    solution = solved(problem, whole=False)
-    machines = loans.placed(solution) + solution.warm
+    problem, solution = solved(fair(unshared), whole=False)
+    machines = loans.placed(solution) + solution.warm + movement.counted(options)[:, None]
     np.add.at(machines, loans.borrower, solution.leased)
     used_up = no_room(problem, solution, at_least=_UNUSED)[0][options.first][options.place]
     return options.only(np.asarray((machines + np.where(used_up, solution.cold, 0.0) > _UNUSED).any(axis=1)))
 
 
-def _solved(settings: Settings, lines: Lines, problem: Problem, *, start: pd.Timestamp, whole: bool = True) -> Solution:
-    """The solution; where only today's budget is too small for what must be held, with the least that will do."""
+def _solved(settings: Settings, lines: Lines, problem: Problem, *, start: pd.Timestamp, whole: bool = True) -> tuple[Problem, Solution]:
+    """The problem that has a solution, and it.
+
+    Money comes before starts, stops and running times: where these leave no plan, as few more of them are allowed as will do. Where only today's
+    budget is too small for what must be held, it is the least that will do.
+    """
     tried = partial(solve, whole=whole, small=_SMALL, gap=_GAP)
     try:
-        return tried(problem)
+        return problem, tried(problem)
     except PlanConflictError as error:
-        least = least_first_day_usd(problem)
-        if least <= problem.budget_usd[0]:
+        least = least_first_day_usd(_unmoved(problem))
+        raised = least > problem.budget_usd[0]
+        eased = replace(problem, budget_per_day=np.append(least + _HAIR, problem.budget_per_day[1:])) if raised else problem
+        mended = with_least_change(eased)
+        if mended is problem:
             raise conflict_words(settings, lines, error, start=start) from error
     try:
-        return tried(replace(problem, budget_per_day=np.append(least + _HAIR, problem.budget_per_day[1:])))
+        return mended, tried(mended)
     except PlanConflictError as error:
         raise conflict_words(settings, lines, error, start=start) from error
 
 
+def _unmoved(problem: Problem) -> Problem:
+    """The problem in which starts and stops, and what was started before, do not count."""
+    return replace(problem, flap_limit=np.asarray(np.inf), young=np.asarray(0.0))
+
+
 def _fair(settings: Settings, problem: Problem, *, weight: Array) -> Problem:
     """The problem with the fair shares that the settings ask for; `weight` is (places, hour blocks)."""
-    return problem if settings.policy.fairness == "bids" else share_fairly(problem, rule=settings.policy.fairness, weight=weight)
+    if settings.policy.fairness == "bids":
+        return problem
+    return replace(problem, share_limit=share_fairly(_unmoved(problem), rule=settings.policy.fairness, weight=weight).share_limit)

@@ -15,6 +15,7 @@ from infra.lead_times import boot_lead_hours
 from infra.policies.bid_bands import split_at_bids
 from infra.policies.leasing import Loans, loans_between
 from infra.policies.machine_options import Options, spread
+from infra.policies.movement import Movement
 from infra.policies.plan_lines import BANDWIDTH, RESOURCES, Array, Lines
 from infra.policies.value import bid_usd, purchase_loss, resume_loss, value_multiple
 from infra.program import Problem, bands_from_quantiles
@@ -33,6 +34,7 @@ def problem_of(
     need: pd.DataFrame,
     options: Options,
     *,
+    movement: Movement,
     budget_usd: Array,
     budget_weights: Array,
     taken: Taken,
@@ -42,6 +44,7 @@ def problem_of(
 
     Args:
         need: gives what the first hour needs.
+        movement: what ran before, and what of the day's starts and stops is left.
         budget_usd, budget_weights, taken: see `optimal_pools`.
         times: (places, hour blocks) by which the value of service is multiplied.
     """
@@ -78,8 +81,8 @@ def problem_of(
         warm_loss=np.array([resume_loss(settings.policy, c) for c in capacity]),
         cold_loss=np.where(machines, [purchase_loss(settings.policy, c) for c in capacity], settings.policy.purchase_failure),
         start_cost=np.where(options.machines, options.hot_price * (boots / 60 + _held_beside(settings, options)), 0.0),
-        # The first hour starts nothing that is needed: a plan depends on the forecast alone, so that a backfill makes the same.
-        held=spread(settings, options, taken, np.where(machines, _first_hour(lines, need), 0.0)),
+        # Where it is not known what ran before, the first hour starts nothing that is needed.
+        held=movement.running(options, spread(settings, options, taken, np.where(machines, _first_hour(lines, need), 0.0))),
         floors=spread(settings, options, taken, np.where(machines, [c.minimum_instances for c in capacity], 0.0)),
         families=families,
         option_family=np.array([families.index(name) for name in counted]),
@@ -88,7 +91,9 @@ def problem_of(
         budget_per_day=budget_usd,
         budget_days=np.add.reduceat(budget_weights[:, : lines.hours], lines.first_hour, axis=1),
         hold_hours=np.where(options.machines, settings.policy.least_run_hours, 0.0),
-        flap_limit=np.where(machines, settings.policy.flaps_per_day or np.inf, np.inf),
+        young=movement.young(options),
+        flap_limit=np.where(machines[:, None], movement.flap_limit, np.inf),
+        flap_day=movement.flap_day,
         leases=loans.leases(settings, regions),
     )
     return problem, loans

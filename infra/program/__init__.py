@@ -4,6 +4,7 @@ from infra.program.bands import bands_from_quantiles
 from infra.program.bought import bought, no_room
 from infra.program.conflict import Conflict, PlanConflictError, least_first_day_usd
 from infra.program.fairness import FairnessRule, share_fairly
+from infra.program.least_change import with_least_change
 from infra.program.problem import Leases, Problem
 from infra.program.reasons import Reasons, binding_limits, concerned, reasons_of
 from infra.program.shadow_prices import ShadowPrice
@@ -27,4 +28,5 @@ __all__ = [
     "reasons_of",
     "share_fairly",
     "solve",
+    "with_least_change",
 ]

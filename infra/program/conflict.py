@@ -22,7 +22,7 @@ from infra.program.layout import Layout, layout_of, pattern_of
 from infra.program.matrix import Program, build_program
 from infra.program.problem import FloatArray, IntArray, Problem
 
-__all__ = ["Conflict", "PlanConflictError", "conflict_error", "least_first_day_usd"]
+__all__ = ["Conflict", "PlanConflictError", "conflict_error", "elastic", "least_first_day_usd"]
 
 _TOLERANCE: Final = 1e-6
 _NAMED: Final = 3
@@ -68,7 +68,7 @@ def conflict_error(problem: Problem, layout: Layout, program: Program, *, whole:
     """
     rows = np.concatenate([a[a >= 0] for a in (layout.limit, layout.share, layout.lending, layout.link, layout.budget, layout.flap)])
     try:
-        solver = Solver(_elastic(program, rows))
+        solver = Solver(elastic(program, rows, price=1.0 / np.maximum(np.abs(program.row_upper[rows]), 1.0)))
         values = solver.solve_whole(machine_columns(layout)) if whole else solver.solve().values
     except InfeasibleProgramError:
         return PlanConflictError(
@@ -106,13 +106,15 @@ def least_first_day_usd(problem: Problem) -> float:
     return float(cost @ values)
 
 
-def _elastic(program: Program, rows: IntArray) -> Program:
-    """The program with a column of excess for each of `rows` (in shares of the limit, so that dollars and machines compare), and no other cost."""
-    unit = np.maximum(np.abs(program.row_upper[rows]), 1.0)
+def elastic(program: Program, rows: IntArray, *, price: FloatArray) -> Program:
+    """The program with a column of excess for each of `rows`, at a price each, and no other cost.
+
+    Prices in shares of the limits make dollars and machines compare.
+    """
     slack = sparse.csc_array((-np.ones(rows.size), (rows, np.arange(rows.size))), shape=(program.row_upper.size, rows.size))
     zero = np.zeros(program.cost.size)
     return Program(
-        cost=np.append(zero, 1.0 / unit),
+        cost=np.append(zero, price),
         lower=np.append(program.lower, np.zeros(rows.size)),
         upper=np.append(program.upper, np.full(rows.size, np.inf)),
         row_upper=program.row_upper,
@@ -124,7 +126,6 @@ def _elastic(program: Program, rows: IntArray) -> Program:
 def _limits(problem: Problem, layout: Layout, excess: FloatArray) -> list[Conflict]:
     """The limits that are exceeded, each at its worst block or day."""
     regions, families, places, leases = problem.regions, problem.families, problem.places, problem.leases
-    flaps = np.broadcast_to(problem.flap_limit[:, None], layout.flap.shape)
     quotas = [f"family_limit of {family} in {region}" for region in regions for family in families]
     shares = [f"share_limit of {family} for {place}" for place in places for family in families]
     found = _exceeded("quota", quotas, "units", layout.limit, problem.family_limit, excess)
@@ -137,7 +138,9 @@ def _limits(problem: Problem, layout: Layout, excess: FloatArray) -> list[Confli
         )
     found += _exceeded("share", shares, "units", layout.share, problem.share_limit, excess)
     found += _exceeded("budget", ["budget_per_day"], "USD", layout.budget, problem.budget_usd, excess)
-    return found + _exceeded("flaps", [f"flap_limit of {place}" for place in places], "starts and stops", layout.flap, flaps, excess)
+    return found + _exceeded(
+        "flaps", [f"flap_limit of {place}" for place in places], "starts and stops", layout.flap, problem.flap_limit, excess
+    )
 
 
 def _exceeded(kind: str, names: Sequence[str], unit: str, rows: IntArray, limits: FloatArray, excess: FloatArray) -> list[Conflict]:

@@ -118,8 +118,8 @@ def pattern_of(problem: Problem, coverage: Coverage, *, margin: float = 1.0) -> 
     warm_place[place[warm]] = True
     cold_place[place[limited & buys]] = True
     warm_place, cold_place = warm_place & worth[1], cold_place & worth[2]
-    flap = np.isfinite(problem.flap_limit)
-    days = len(problem.day_hours), len(problem.budget_hours)
+    flap = np.asarray(np.isfinite(problem.flap_limit).any(axis=1))
+    days = problem.flap_limit.shape[1], len(problem.budget_hours)
     lent = 0 if leases is None else leases.option.size
     return Pattern(
         sizes=(places, blocks, bands, resources, options, lent, len(problem.families), *days),

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy import sparse
 
 from infra.program.coverage import Coverage
-from infra.program.layout import Layout
+from infra.program.layout import ABSENT, Layout
 from infra.program.problem import BoolArray, FloatArray, IntArray, Problem
 
-__all__ = ["Program", "build_program", "day_of_block"]
+__all__ = ["Program", "build_program"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +51,6 @@ def build_program(problem: Problem, coverage: Coverage, layout: Layout) -> Progr
         matrix=entries.matrix(layout.rows, layout.columns),
         offset=coverage.worst_usd - float(coverage.weight[~listed].sum()),
     )
-
-
-def day_of_block(problem: Problem) -> IntArray:
-    """(T,) the day in which each block starts."""
-    result: IntArray = (problem.block_starts / 24 + 1e-9).astype(np.int64)
-    return result
 
 
 def _largest(need: FloatArray) -> FloatArray:
@@ -116,13 +110,16 @@ def _movement_rows(entries: _Entries, problem: Problem, layout: Layout) -> None:
         if not runs.any():
             break
         entries.add(layout.hold[:, lag:], layout.starts[:, : begins.size - lag], runs.astype(np.float64))
-    day = day_of_block(problem)
-    flap = layout.flap[problem.option_place][:, day]  # (M, T)
-    entries.add(flap, layout.starts, 2.0)
-    ends = np.append(day[1:] != day[:-1], True)
-    entries.add(flap[:, ends], layout.hot[:, ends], -1.0)
-    begin = np.flatnonzero(ends)[:-1]
-    entries.add(flap[:, begin + 1], layout.hot[:, begin], 1.0)
+    # Stops are starts less what is gained; within a day the machines between its first block and its last cancel out.
+    places = np.arange(problem.shape[0])[:, None]
+    of_starts, of_stops = (layout.flap[places, day][problem.option_place] for day in problem.move_day)  # (M, T)
+    same = of_starts == of_stops
+    entries.add(of_stops, layout.starts, np.where(same, 2.0, 1.0))
+    entries.add(np.where(same, ABSENT, of_starts), layout.starts, 1.0)
+    ends = of_stops[:, 1:] != of_stops[:, :-1]
+    entries.add(np.where(ends, of_stops[:, :-1], ABSENT), layout.hot[:, :-1], -1.0)
+    entries.add(of_stops[:, -1:], layout.hot[:, -1:], -1.0)
+    entries.add(np.where(ends, of_stops[:, 1:], ABSENT), layout.hot[:, :-1], 1.0)
     for columns in (layout.hot, layout.warm):
         entries.add(layout.early, columns, 1.0)
         entries.add(layout.early[:, 1:], columns[:, :-1], -1.0)
@@ -208,10 +205,9 @@ def _row_limits(problem: Problem, layout: Layout) -> FloatArray:
     if problem.leases is not None:
         _put(limits, layout.lending, problem.leases.lending_limit)
         _put(limits, layout.link, problem.leases.link_capacity)
-    before = np.zeros(len(problem.places))
-    np.add.at(before, problem.option_place, problem.held)
-    flap = np.repeat(problem.flap_limit[:, None], layout.flap.shape[1], axis=1)
-    flap[:, 0] -= before
+    _put(limits, layout.hold, -problem.young)
+    flap = problem.flap_limit.copy()
+    np.subtract.at(flap, (problem.option_place, problem.move_day[1, problem.option_place, 0]), problem.held)
     _put(limits, layout.flap, flap)
     return limits
 

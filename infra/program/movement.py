@@ -25,7 +25,7 @@ def in_time(problem: Problem, plan: Plan) -> Plan:
 def held_long_enough(problem: Problem, plan: Plan) -> Plan:
     """The plan in which every machine that was started stays hot for the option's minimum hold.
 
-    In each block at least as many run as were started within the hold before it. Raising a block to that many starts none: the block before
+    In each block at least as many run as were started within the hold before it, before the plan or in it. Raising a block to that many starts none: the block before
     had them all.
     """
     options = np.flatnonzero(problem.hold_hours > 0)
@@ -37,7 +37,7 @@ def held_long_enough(problem: Problem, plan: Plan) -> Plan:
     before = problem.held[options]
     for t in range(begins.size):
         recent = begins[:t] + hold[:, None] > begins[t] + 1e-9
-        must = (started[:, :t] * recent).sum(axis=1)
+        must = problem.young[options, t] + (started[:, :t] * recent).sum(axis=1)
         raised = np.maximum(hot[options, t], must)
         warm[options, t] = np.maximum(warm[options, t] - (raised - hot[options, t]), 0)
         hot[options, t] = raised

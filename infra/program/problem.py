@@ -97,7 +97,10 @@ class Problem:
         guaranteed: (D, T, K) share of each band that hot (own or leased) capacity must cover, bands in their order; met
             from the latest `ready_from` of the place.
         hold_hours: (M,) hours for which a machine that was started keeps running.
-        flap_limit: (D,) starts plus stops of a place per day at most; inf is no limit.
+        young: (M, T) machines started before block 0 that `hold_hours` keeps running in each block, beside those started since.
+        flap_limit: (D, days) starts plus stops of a place in each day at most; inf is no limit.
+        flap_day: (2, D, T) the day, counted from that of block 0, in which the starts of a block count, and its stops; None: that in which the
+            block starts, with days of 24 hours from block 0.
         leases: capacity of peer regions, or None.
     """
 
@@ -134,7 +137,9 @@ class Problem:
     share_limit: FloatArray = field(default_factory=_number(np.inf))
     guaranteed: FloatArray = field(default_factory=_number(0.0))
     hold_hours: FloatArray = field(default_factory=_number(0.0))
+    young: FloatArray = field(default_factory=_number(0.0))
     flap_limit: FloatArray = field(default_factory=_number(np.inf))
+    flap_day: IntArray | None = None
     leases: Leases | None = None
 
     def __post_init__(self) -> None:
@@ -145,6 +150,10 @@ class Problem:
         """
         check_names(self)
         for rule in self._rules():
+            object.__setattr__(self, rule.name, check_field(rule, getattr(self, rule.name)))
+        if self.flap_day is None:
+            object.__setattr__(self, "flap_day", (self.block_starts / 24 + 1e-9).astype(np.int64) + np.zeros((2, len(self.places), 1), int))
+        for rule in self._flap_rules():
             object.__setattr__(self, rule.name, check_field(rule, getattr(self, rule.name)))
         use = np.where(np.isnan(self.warm_use_price), self.hot_price, self.warm_use_price)
         object.__setattr__(self, "warm_use_price", use)
@@ -174,6 +183,12 @@ class Problem:
         overlap = np.minimum(start + self.block_hours, left + 24) - np.maximum(start, left)
         result: FloatArray = np.clip(overlap, 0, None)
         return result
+
+    @property
+    def move_day(self) -> IntArray:
+        """`flap_day`, which is there once the problem is checked."""
+        assert self.flap_day is not None
+        return self.flap_day
 
     @property
     def budget_hours(self) -> FloatArray:
@@ -228,8 +243,13 @@ class Problem:
             FieldRule("share_limit", (d, f, t), infinite=True),
             FieldRule("guaranteed", (d, t, k), most=1.0),
             FieldRule("hold_hours", (m,)),
-            FieldRule("flap_limit", (d,), infinite=True),
+            FieldRule("young", (m, t)),
         ]
+
+    def _flap_rules(self) -> list[FieldRule]:
+        axes = ((2, "kinds", ["starts", "stops"]), (len(self.places), "places", self.places), (self.block_hours.size, "blocks", None))
+        days = (int(np.max(self.move_day)) + 1, "days", None)
+        return [FieldRule("flap_day", axes, whole=True), FieldRule("flap_limit", (axes[1], days), infinite=True)]
 
     def _days(self) -> int:
         """Days of 24 hours from the start of block 0 that some block reaches into; 1 while the blocks are not checked."""

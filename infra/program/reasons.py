@@ -70,9 +70,10 @@ def concerned(problem: Problem, price: ShadowPrice) -> BoolArray:
     elif leases is not None:
         options[leases.option[(leases.lender if price.kind == "lending" else leases.link) == price.of[0]]] = True
     blocks = np.zeros(problem.block_hours.size, dtype=bool)
-    if price.kind in ("budget", "flaps"):  # their blocks are days
-        hours = problem.budget_hours if price.kind == "budget" else problem.day_hours
-        blocks = np.asarray((hours[list(price.blocks)] > 0).any(axis=0))
+    if price.kind == "budget":  # its blocks are days
+        blocks = np.asarray((problem.budget_hours[list(price.blocks)] > 0).any(axis=0))
+    elif price.kind == "flaps":  # and so are these, those of a start and those of a stop
+        blocks = np.asarray(np.isin(problem.move_day[:, price.of[0]], price.blocks).any(axis=0))
     else:
         blocks[list(price.blocks)] = True
     result: BoolArray = options[:, None] & blocks

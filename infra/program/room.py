@@ -48,7 +48,7 @@ def use_room(problem: Problem, coverage: Coverage, layout: Layout, program: Prog
 
 
 def _free(problem: Problem) -> BoolArray:
-    steady = (problem.hold_hours == 0) & np.isinf(problem.flap_limit[problem.option_place])
+    steady = (problem.hold_hours == 0) & np.isinf(problem.flap_limit[problem.option_place]).all(axis=1)
     result: BoolArray = steady[:, None] & (np.arange(problem.shape[1]) >= problem.ready_from[:, None])
     return result
 

@@ -10,7 +10,7 @@ import numpy as np
 from infra.program.coverage import Coverage, option_groups
 from infra.program.highs import LinearSolution
 from infra.program.layout import Layout
-from infra.program.matrix import Program, day_of_block
+from infra.program.matrix import Program
 from infra.program.plan import Plan, capacity_of, summed
 from infra.program.problem import BoolArray, FloatArray, IntArray, Problem
 from infra.program.whole_path import PathInput, best_path
@@ -126,10 +126,11 @@ def _above_flap_limit(problem: Problem, plan: Plan) -> BoolArray:
     """(D, T) blocks of days in which a place has more starts and stops than it may have."""
     if np.isinf(problem.flap_limit).all():
         return np.zeros((len(problem.places), problem.shape[1]), dtype=bool)
-    moves = summed(problem.option_place, len(problem.places), np.abs(np.diff(plan.hot, axis=1, prepend=problem.held[:, None])))
-    _, first, day = np.unique(day_of_block(problem), return_index=True, return_inverse=True)
-    per_day = np.add.reduceat(moves, first, axis=1)
-    return np.asarray(per_day > problem.flap_limit[:, None] + 1e-6)[:, day]
+    grown = np.diff(plan.hot, axis=1, prepend=problem.held[:, None])
+    moves = [summed(problem.option_place, len(problem.places), np.clip(moved, 0, None)) for moved in (grown, -grown)]
+    per_day, places = np.zeros(problem.flap_limit.shape), np.arange(len(problem.places))[:, None]
+    np.add.at(per_day, (places, problem.move_day), np.stack(moves))
+    return np.asarray((per_day > problem.flap_limit + 1e-6)[places, problem.move_day].any(axis=0))
 
 
 def _priced(layout: Layout, program: Program, optimum: LinearSolution) -> FloatArray:

@@ -42,7 +42,7 @@ def whole_machines(
     least = _least(problem, coverage, program, layout, plan)
     start = held_long_enough(problem, in_time(problem, plan))
     # Where starts and stops are counted, the other pools give first: they may change from block to block.
-    counted = (problem.hold_hours > 0) | np.isfinite(problem.flap_limit)[problem.option_place]
+    counted = (problem.hold_hours > 0) | np.isfinite(problem.flap_limit[problem.option_place]).any(axis=1)
     firm = np.where(counted[:, None], np.maximum(start.hot, least), least)
     for bounds in ((firm, least), (least,)) if counted.any() else ((least,),):
         plan = start

@@ -94,12 +94,12 @@ def _movement(problem, hot, warm, start, lease, lent):
                 limits += [lease[i, t] == 0 for i in range(lent) if problem.leases.option[i] == m]
             if problem.hold_hours[m]:
                 recent = [i for i in range(t + 1) if begins[i] + problem.hold_hours[m] > begins[t] + 1e-9]
-                limits.append(sum(start[m, i] for i in recent) <= hot[m, t])
-    for d in np.flatnonzero(np.isfinite(problem.flap_limit)):
-        for day in range(int(begins[-1] // 24) + 1):
-            moves = 0
-            for m in np.flatnonzero(problem.option_place == d):
-                for t in np.flatnonzero(begins // 24 == day):
-                    moves += 2 * start[m, t] - hot[m, t] + (hot[m, t - 1] if t else problem.held[m])
-            limits.append(moves <= problem.flap_limit[d])
+                limits.append(problem.young[m, t] + sum(start[m, i] for i in recent) <= hot[m, t])
+    for d, day in np.argwhere(np.isfinite(problem.flap_limit)):
+        moves = 0
+        for m in np.flatnonzero(problem.option_place == d):
+            moves += sum(start[m, t] for t in np.flatnonzero(problem.flap_day[0, d] == day))
+            for t in np.flatnonzero(problem.flap_day[1, d] == day):
+                moves += start[m, t] - hot[m, t] + (hot[m, t - 1] if t else problem.held[m])
+        limits.append(moves <= problem.flap_limit[d, day])
     return limits

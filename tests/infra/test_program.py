@@ -141,6 +141,22 @@ def test_cvxpy_finds_the_same_optimum(seed: int, resources: int, two_types: bool
     assert solve(problem, whole=False).bound_usd == pytest.approx(oracle_usd(problem), rel=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_cvxpy_finds_the_same_optimum_where_machines_ran_before_and_starts_count_ahead(seed: int) -> None:
+    problem = random_problem(seed, resources=2, two_types=True, movement=True, limits=False)
+    block = np.arange(problem.shape[1])
+    run_on = np.where((problem.hold_hours > 0)[:, None], np.clip(np.floor(problem.held / 2)[:, None] - block, 0, None), 0.0)
+    days = np.broadcast_to(np.stack([block // 4, (block + 1) // 4])[:, None], (2, len(problem.places), block.size))
+    last = int(days.max())
+    limit = np.append(np.full((len(problem.places), last), 3.0), np.full((len(problem.places), 1), 9.0), axis=1)
+    changed = replace(problem, young=run_on, flap_day=days, flap_limit=limit, ready_from=np.asarray(0))
+    plan = solve(changed, whole=False)
+    assert plan.bound_usd == pytest.approx(oracle_usd(changed), rel=1e-6)
+    free = replace(changed, young=np.asarray(0.0), flap_limit=np.asarray(np.inf))
+    assert plan.bound_usd > solve(free, whole=False).bound_usd + 1e-3
+
+
 def test_a_warm_start_finds_the_same_optimum_in_fewer_iterations() -> None:
     before = solve(random_problem(3, places=6, blocks=12, budget=True, leases=True), whole=False)
     changed = random_problem(3, places=6, blocks=12, budget=True, leases=True)
