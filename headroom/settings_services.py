@@ -101,6 +101,9 @@ class Capacity(Strict):
     requests_per_vcpu: Positive | None = Field(default=None, description="needed when the demand is requests")
     boot_minutes: NotNegative = Field(default=5, description="from the call until the machine serves")
     resume_minutes: NotNegative = Field(default=2, description="from resume of a suspended machine until it serves")
+    standby: Literal["suspended", "stopped"] | None = Field(
+        default=None, description="how standby machines wait; none: suspended where they can be and resuming is faster than booting, else stopped"
+    )
     minimum_instances: Annotated[int, Field(ge=0)] = Field(default=1, description="never fewer running")
     storage: Storage = Storage()
 

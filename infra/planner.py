@@ -21,6 +21,7 @@ from infra.held_cost import held_usd_by_hour, within_held_budget
 from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
 from infra.measured_need import with_measured
 from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
+from infra.standby import standby_state
 from infra.unit_prices import TYPED_LINE, with_unit_prices
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def plan_capacity(
        maximum over `ceil((B + R) / 60)` hours, since a standby machine must have booted once and must resume.
        Bandwidth and storage are held one hour ahead.
     4. Bandwidth of a region without an interconnect cannot be reserved: it stays cold.
-    5. `cost_usd` of the hour is `hot x on-demand + warm x suspended` list price (see `infra.prices`); cold costs
+    5. `cost_usd` of the hour is `hot x on-demand + warm x standby` list price (see `infra.prices`, `infra.standby`); cold costs
        nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot, on the type that serves it cheapest.
     6. A UTC day above `policy.budget_usd_per_day` is brought under it by `fit_budget`; what is held between allocations counts, which may be
        more than the sum of the hours (`infra.held_cost`). Today has what is left of its budget (`infra.day_budget`); where that is less than
@@ -106,7 +107,7 @@ def plan_capacity(
         plan = pd.concat([plan, _together(settings, together, need, usd, budgets, issue_time, boosts)])
     above = budgets.above(float(_held_by_day(settings, plan, budgets, issue_time)[0]))
     plan["why"] += np.where(plan["ds"] < issue_time.normalize() + pd.Timedelta("24h"), above, "")
-    return _as_table(plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time)
+    return _as_table(settings, plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time)
 
 
 def _held_by_day(settings: Settings, plan: pd.DataFrame, budgets: DayBudgets, issue_time: pd.Timestamp) -> Array:
@@ -121,11 +122,12 @@ def _least(need: pd.DataFrame) -> pd.DataFrame:
     return need.assign(hot=stored.where(need["resource"] == "storage", need["minimum"]), warm=0.0)
 
 
-def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timestamp) -> pd.DataFrame:
+def _as_table(settings: Settings, plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timestamp) -> pd.DataFrame:
     """The rows of the `plans` schema; `issued` is the forecast's issue time."""
     plan = plan.sort_values([*LINE, "ds"], kind="stable").reset_index(drop=True)
     if issued < issue_time:
         plan["why"] += f"; forecast of {issued.isoformat()}, the last good one"
+    plan["why"] += _standby(settings, plan)
     plan = plan.assign(
         issue_time=issue_time,
         available_at=issue_time,
@@ -133,6 +135,15 @@ def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timest
         peak_cost_usd=plan.groupby(TYPED_LINE)["whole"].transform("max") * plan["hot_usd"],
     )
     return plan[list(TABLES["plans"].columns)]
+
+
+def _standby(settings: Settings, plan: pd.DataFrame) -> pd.Series[str]:
+    """Words for the rows with standby machines: how they wait."""
+    kinds = plan[["service", "machine_type"]]
+    held = kinds[plan["warm"] > 0].drop_duplicates().itertuples(index=False, name=None)
+    words = {kind: f"; standby {standby_state(settings, *kind)}" for kind in held}
+    of_row = pd.Series(pd.MultiIndex.from_frame(kinds).map(words), index=plan.index, dtype=object)
+    return of_row.where(plan["warm"] > 0, "")
 
 
 def _by_hour(
@@ -205,10 +216,12 @@ def _held_ahead(settings: Settings, plan: pd.DataFrame) -> pd.DataFrame:
     """Hot and warm raised to what the coming hours within the lead time need; `plan` is sorted by series and hour."""
     models = {name: service.capacity for name, service in settings.services.items()}
     boot = {name: boot_lead_hours(m) for name, m in models.items()}
-    standby = {name: standby_lead_hours(m) for name, m in models.items()}
     machines = plan["resource"] == INSTANCES
+    kinds = plan.loc[machines, ["service", "machine_type"]].drop_duplicates().itertuples(index=False, name=None)
+    standby = {kind: standby_lead_hours(settings, *kind) for kind in kinds}
+    of_row = pd.Series(pd.MultiIndex.from_frame(plan[["service", "machine_type"]]).map(standby), index=plan.index)
     hot = _forward_maximum(plan, plan["hot"], plan["service"].map(boot).where(machines, PATCH_LEAD_HOURS))
-    held = _forward_maximum(plan, plan["hot"] + plan["warm"], plan["service"].map(standby).where(machines, 0))
+    held = _forward_maximum(plan, plan["hot"] + plan["warm"], of_row.where(machines, 0).astype(int))
     warm = (held - hot).clip(lower=0).where(machines, 0.0).round(6)
     minutes = plan["service"].map({name: f"{m.boot_minutes:g} min" for name, m in models.items()}).where(machines, "within the hour")
     raised = (hot > plan["hot"]).map({True: ", so already what the next hours need", False: ""})

@@ -13,10 +13,11 @@ from headroom.vocabulary import QUANTILES
 from infra.capacity_need import COMPUTE, INSTANCES, LINE
 from infra.lead_times import boot_lead_hours
 from infra.policies.bid_bands import split_at_bids
+from infra.policies.late_service import late_service
 from infra.policies.leasing import Loans, loans_between
 from infra.policies.machine_options import Options, quota_name, quota_of, spread
 from infra.policies.plan_lines import BANDWIDTH, RESOURCES, Array, Lines
-from infra.policies.value import bid_usd, purchase_loss, resume_loss, value_multiple
+from infra.policies.value import bid_usd, value_multiple
 from infra.program import Problem, bands_from_quantiles
 
 __all__ = ["problem_of"]
@@ -48,6 +49,7 @@ def problem_of(
     families = [BANDWIDTH, *sorted(set(counted) - {BANDWIDTH})]
     capacity = [service.capacity for service in services]
     boots = np.array([capacity[place].boot_minutes for place in options.place])
+    late = late_service(settings, options)
     loans = loans_between(settings, options, lines.demand, RESOURCES.index(BANDWIDTH))
     problem = Problem(
         block_hours=lines.block_hours.astype(np.float64),
@@ -63,10 +65,10 @@ def problem_of(
         option_name=options.name,
         option_size=options.size,
         hot_price=options.hot_price * options.dearer,
-        warm_price=options.warm_price * options.dearer,
-        cold_use_price=options.hot_price * options.dearer,
-        warm_loss=np.array([resume_loss(settings.policy, c) for c in capacity]),
-        cold_loss=np.where(machines, [purchase_loss(settings.policy, c) for c in capacity], settings.policy.purchase_failure),
+        warm_price=late.warm_price,
+        cold_use_price=late.cold_price,
+        warm_loss=late.warm_loss,
+        cold_loss=late.cold_loss,
         start_cost=np.where(options.machines, options.hot_price * (boots / 60 + _held_beside(settings, options)), 0.0),
         # The first hour starts nothing that is needed: a plan depends on the forecast alone, so that a backfill makes the same.
         held=spread(settings, options, np.where(machines, _first_hour(lines, need), 0.0)),
