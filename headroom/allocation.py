@@ -93,6 +93,7 @@ def make_plan(
     from infra.ledger import Ledger
     from infra.measured_need import measured_since
     from infra.planner import plan_capacity
+    from infra.stockouts import scarce_types
 
     settings = opened.settings
     forecasts = _newest_forecast(opened, issue_time)
@@ -103,7 +104,15 @@ def make_plan(
     unplanned = unplanned_services(settings, forecasts, chosen_regions(settings, regions))
     spent = known_spent(opened, ledger, issue_time=issue_time, regions=chosen_regions(settings, regions), unplanned=unplanned)
     plan = plan_capacity(
-        settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, boosts=boosts, measured=measured, spent=spent
+        settings,
+        forecasts,
+        issue_time=issue_time,
+        policy=policy,
+        regions=regions,
+        boosts=boosts,
+        measured=measured,
+        spent=spent,
+        scarce=scarce_types(settings, ledger, issue_time=issue_time),
     )
     chosen = sorted(plan["region"].unique())
     opened.lake.replace("plans", plan, start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": chosen})

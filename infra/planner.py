@@ -26,6 +26,7 @@ from infra.unit_prices import TYPED_LINE, with_unit_prices
 
 if TYPE_CHECKING:
     from infra.boosts import Boost
+    from infra.failures import Scarce
 
 __all__ = ["plan_capacity"]
 
@@ -42,6 +43,7 @@ def plan_capacity(
     boosts: Sequence[Boost] = (),
     measured: pd.DataFrame | None = None,
     spent: SpentToday | None = None,
+    scarce: Scarce | None = None,
 ) -> pd.DataFrame:
     """The plan for the forecast hours from `issue_time` on, in the `plans` schema. Pure: the same inputs give the same plan.
 
@@ -76,6 +78,7 @@ def plan_capacity(
         regions: default all.
         boosts: those that count at the issue time (`infra.boosts.boosts_of`).
         spent: what is known of today's spending; None: nothing, so that the hours before the issue time count as their part of the budget.
+        scarce: of `optimal`, see `infra.stockouts.scarce_types`; None: no type is known to be scarce.
         measured: `unique_id, ds, y` of the hours from `measured_since` on, as known at the issue time, for `reactive`.
 
     Raises:
@@ -104,7 +107,7 @@ def plan_capacity(
         )
         usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
     if len(together):
-        plan = pd.concat([plan, _together(settings, together, need, usd, budgets, issue_time, boosts)])
+        plan = pd.concat([plan, _together(settings, together, need, usd, budgets, issue_time, boosts, scarce or {})])
     above = budgets.above(float(_held_by_day(settings, plan, budgets, issue_time)[0]))
     plan["why"] += np.where(plan["ds"] < issue_time.normalize() + pd.Timedelta("24h"), above, "")
     return _as_table(settings, plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time)
@@ -173,6 +176,7 @@ def _together(
     budgets: DayBudgets,
     issue_time: pd.Timestamp,
     boosts: Sequence[Boost],
+    scarce: Scarce,
 ) -> pd.DataFrame:
     """Priced lines of the services that are planned by the program, within `usd` (days,) that also pay for their storage."""
     from infra.policies.optimal import optimal_pools  # and with it sparse matrices, which no other policy needs
@@ -182,7 +186,7 @@ def _together(
 
     def within(tried: Array, weights: Array) -> pd.DataFrame:
         budget = np.maximum(tried - stored, 0.0)
-        plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=weights, boosted=boosted != "")
+        plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=weights, boosted=boosted != "", scarce=scarce)
         words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
         plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
         return with_unit_prices(settings, _unreservable_is_cold(settings, plan))

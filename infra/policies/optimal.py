@@ -13,6 +13,8 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.settings import Settings
 from infra.capacity_need import LINE, STEPS
+from infra.failures import Scarce
+from infra.policies.late_service import late_service
 from infra.policies.leasing import Loans
 from infra.policies.machine_options import Options, options_of
 from infra.policies.plan_lines import BANDWIDTH, Array, lines_of, places_of
@@ -30,12 +32,20 @@ _SMALL: Final = 1000
 _GAP: Final = 2e-3
 # Machines of an option below which the program does not use it.
 _UNUSED: Final = 1e-6
+_NOT_SCARCE: Final[Scarce] = {}
 # What float noise may take of the least that today costs.
 _CENT: Final = 0.01
 
 
 def optimal_pools(
-    settings: Settings, rows: pd.DataFrame, need: pd.DataFrame, *, budget_usd: Array, budget_weights: Array, boosted: pd.Series[bool]
+    settings: Settings,
+    rows: pd.DataFrame,
+    need: pd.DataFrame,
+    *,
+    budget_usd: Array,
+    budget_weights: Array,
+    boosted: pd.Series[bool],
+    scarce: Scarce = _NOT_SCARCE,
 ) -> pd.DataFrame:
     """`need` with `hot, warm, cold, leased, leased_usd, tier, why, first_type`: the cheapest plan by expectation within quotas and budget.
 
@@ -53,6 +63,7 @@ def optimal_pools(
             today, it is held at the least.
         budget_weights: (days, hours) how much an hour counts in each day.
         boosted: rows of `need` whose value counts `policy.boost_factor` times.
+        scarce: shares of zones that lately had no stock, by region and machine type.
 
     Raises:
         BadInputError: when no plan keeps quotas, floors and the budgets of the days after today; names those in conflict.
@@ -72,7 +83,9 @@ def optimal_pools(
         at = places_of(ordered, lines)
         hourly = np.where(boosted.loc[ordered.index], settings.policy.boost_factor, 1.0)[at >= 0].reshape(len(lines.keys), hours)
         times = np.maximum.reduceat(hourly, lines.first_hour, axis=1)
-        made_of = partial(problem_of, settings, lines, ordered, budget_usd=budget_usd, budget_weights=budget_weights, times=times)
+        made_of = partial(
+            problem_of, settings, lines, ordered, budget_usd=budget_usd, budget_weights=budget_weights, times=times, scarce=scarce
+        )
         options = _worth_using(settings, options_of(settings, lines, ordered), made_of)
         problem, loans = made_of(options)
         solution = _solved(_fair(settings, problem), whole=True)
@@ -81,7 +94,8 @@ def optimal_pools(
         needed, minimum = (ordered.loc[at >= 0, name].to_numpy(float).reshape(len(lines.keys), hours) for name in ("needed", "minimum"))
         leased, leased_usd = (moved[:, lines.block_of_hour] for moved in loans.moved(solution))
         part = parts_of_need(options, lines.asked, hot + leased + warm, needed, minimum.max(axis=1))
-        why = (reasons(problem, solution, lines.demand) + loans.words(solution))[:, lines.block_of_hour]
+        on_spot = np.where(late_service(settings, options, scarce).on_spot, "; cold on spot", "").astype(object)[:, None]
+        why = (reasons(problem, solution, lines.demand) + loans.words(solution) + on_spot)[:, lines.block_of_hour]
         values = {"needed": part, "hot": hot, "warm": warm, "leased": leased, "leased_usd": leased_usd, "why": why}
         plan = rows_by_type(plan, options, at, values=values)
     plan["cold"] = (plan["needed"] - plan["hot"] - plan["leased"] - plan["warm"]).clip(lower=0).round(6)

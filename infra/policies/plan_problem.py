@@ -11,6 +11,7 @@ from headroom.settings import Settings
 from headroom.settings_services import Service
 from headroom.vocabulary import QUANTILES
 from infra.capacity_need import COMPUTE, INSTANCES, LINE
+from infra.failures import Scarce
 from infra.lead_times import boot_lead_hours
 from infra.policies.bid_bands import split_at_bids
 from infra.policies.late_service import late_service
@@ -27,13 +28,22 @@ _BANDS: Final = 8
 
 
 def problem_of(
-    settings: Settings, lines: Lines, need: pd.DataFrame, options: Options, *, budget_usd: Array, budget_weights: Array, times: Array
+    settings: Settings,
+    lines: Lines,
+    need: pd.DataFrame,
+    options: Options,
+    *,
+    budget_usd: Array,
+    budget_weights: Array,
+    times: Array,
+    scarce: Scarce,
 ) -> tuple[Problem, Loans]:
     """The problem, and who may borrow from whom.
 
     Args:
         need: gives what the first hour needs.
         budget_usd, budget_weights: see `optimal_pools`.
+        scarce: shares of zones that lately had no stock (`infra.failures`).
         times: (places, hour blocks) by which the value of service is multiplied.
     """
     services = [settings.services[service] for _, service, _ in lines.keys]
@@ -49,7 +59,7 @@ def problem_of(
     families = [BANDWIDTH, *sorted(set(counted) - {BANDWIDTH})]
     capacity = [service.capacity for service in services]
     boots = np.array([capacity[place].boot_minutes for place in options.place])
-    late = late_service(settings, options)
+    late = late_service(settings, options, scarce)
     loans = loans_between(settings, options, lines.demand, RESOURCES.index(BANDWIDTH))
     problem = Problem(
         block_hours=lines.block_hours.astype(np.float64),
