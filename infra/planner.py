@@ -105,12 +105,13 @@ def plan_capacity(
         plan = within_held_budget(
             settings, lambda tried, weights: fit(usd=tried, weights=weights), budgets, usd=room, issue_time=issue_time
         )
+        plan["why"] += _standby(settings, plan)
         usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
     if len(together):
         plan = pd.concat([plan, _together(settings, together, need, usd, budgets, issue_time, boosts, scarce or {})])
     above = budgets.above(float(_held_by_day(settings, plan, budgets, issue_time)[0]))
     plan["why"] += np.where(plan["ds"] < issue_time.normalize() + pd.Timedelta("24h"), above, "")
-    return _as_table(settings, plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time)
+    return _as_table(plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time)
 
 
 def _held_by_day(settings: Settings, plan: pd.DataFrame, budgets: DayBudgets, issue_time: pd.Timestamp) -> Array:
@@ -125,12 +126,11 @@ def _least(need: pd.DataFrame) -> pd.DataFrame:
     return need.assign(hot=stored.where(need["resource"] == "storage", need["minimum"]), warm=0.0)
 
 
-def _as_table(settings: Settings, plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timestamp) -> pd.DataFrame:
+def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timestamp) -> pd.DataFrame:
     """The rows of the `plans` schema; `issued` is the forecast's issue time."""
     plan = plan.sort_values([*LINE, "ds"], kind="stable").reset_index(drop=True)
     if issued < issue_time:
         plan["why"] += f"; forecast of {issued.isoformat()}, the last good one"
-    plan["why"] += _standby(settings, plan)
     plan = plan.assign(
         issue_time=issue_time,
         available_at=issue_time,
@@ -188,7 +188,9 @@ def _together(
         budget = np.maximum(tried - stored, 0.0)
         plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=weights, boosted=boosted != "", scarce=scarce)
         words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
-        plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
+        plan = plan.assign(
+            policy=OPTIMAL, why=(plan["why"] + _standby(settings, plan)).to_numpy() + words.to_numpy(), whole=whole.to_numpy()
+        )
         return with_unit_prices(settings, _unreservable_is_cold(settings, plan))
 
     return within_held_budget(settings, within, budgets, usd=usd, issue_time=issue_time)
