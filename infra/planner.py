@@ -188,9 +188,7 @@ def _together(
         budget = np.maximum(tried - stored, 0.0)
         plan = optimal_pools(settings, rows, need, budget_usd=budget, budget_weights=weights, boosted=boosted != "", scarce=scarce)
         words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
-        plan = plan.assign(
-            policy=OPTIMAL, why=(plan["why"] + _standby(settings, plan)).to_numpy() + words.to_numpy(), whole=whole.to_numpy()
-        )
+        plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
         return with_unit_prices(settings, _unreservable_is_cold(settings, plan))
 
     return within_held_budget(settings, within, budgets, usd=usd, issue_time=issue_time)

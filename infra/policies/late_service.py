@@ -20,9 +20,9 @@ from infra.policies.machine_options import Options
 from infra.policies.plan_lines import RESOURCES, Array
 from infra.policies.value import purchase_loss, resume_loss, value_multiple
 from infra.prices import list_prices
-from infra.standby import standby_minutes
+from infra.standby import standby_minutes, standby_state
 
-__all__ = ["LateService", "late_service"]
+__all__ = ["LateService", "late_service", "pool_words"]
 
 # Of the hot price: what stands by stopped costs nothing, and must be of some use all the same.
 _STOPPED: Final = 1e-3
@@ -71,6 +71,17 @@ def late_service(settings: Settings, options: Options, scarce: Scarce) -> LateSe
         cold_price=price + (lost - cold_loss[options.place]) * value,
         on_spot=on_spot,
     )
+
+
+def pool_words(settings: Settings, options: Options, warm: Array, on_spot: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_]:
+    """(M, T) how standby machines wait, of which there are `warm` (M, T), and that cold ones are bought on spot."""
+    states = [
+        f"; standby {standby_state(settings, options.keys[place][1], name)}" if machine else ""
+        for place, name, machine in zip(options.place.tolist(), options.name, options.machines.tolist(), strict=True)
+    ]
+    spot = np.where(on_spot, "; cold on spot", "").astype(object)[:, None]
+    found: npt.NDArray[np.object_] = np.where(warm > 0, np.array(states, dtype=object)[:, None], "") + spot
+    return found
 
 
 def _losses(settings: Settings, options: Options, option: int, scarce: Scarce) -> tuple[float, float, float]:

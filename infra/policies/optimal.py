@@ -14,7 +14,7 @@ from headroom.errors import BadInputError
 from headroom.settings import Settings
 from infra.capacity_need import LINE, STEPS
 from infra.failures import Scarce
-from infra.policies.late_service import late_service
+from infra.policies.late_service import late_service, pool_words
 from infra.policies.leasing import Loans
 from infra.policies.machine_options import Options, options_of
 from infra.policies.plan_lines import BANDWIDTH, Array, lines_of, places_of
@@ -94,8 +94,8 @@ def optimal_pools(
         needed, minimum = (ordered.loc[at >= 0, name].to_numpy(float).reshape(len(lines.keys), hours) for name in ("needed", "minimum"))
         leased, leased_usd = (moved[:, lines.block_of_hour] for moved in loans.moved(solution))
         part = parts_of_need(options, lines.asked, hot + leased + warm, needed, minimum.max(axis=1))
-        on_spot = np.where(late_service(settings, options, scarce).on_spot, "; cold on spot", "").astype(object)[:, None]
-        why = (reasons(problem, solution, lines.demand) + loans.words(solution) + on_spot)[:, lines.block_of_hour]
+        pools = pool_words(settings, options, solution.warm, late_service(settings, options, scarce).on_spot)
+        why = (reasons(problem, solution, lines.demand) + pools + loans.words(solution))[:, lines.block_of_hour]
         values = {"needed": part, "hot": hot, "warm": warm, "leased": leased, "leased_usd": leased_usd, "why": why}
         plan = rows_by_type(plan, options, at, values=values)
     plan["cold"] = (plan["needed"] - plan["hot"] - plan["leased"] - plan["warm"]).clip(lower=0).round(6)
