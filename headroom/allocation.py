@@ -102,6 +102,7 @@ def make_plan(
     from infra.planner import plan_with_limits
     from infra.quota_requests import quota_requests, requests_in
     from infra.run_history import run_history
+    from infra.stockouts import scarce_types
 
     settings = opened.settings
     forecasts = _newest_forecast(opened, issue_time)
@@ -122,6 +123,7 @@ def make_plan(
         measured=measured,
         spent=spent,
         history=history,
+        scarce=scarce_types(settings, ledger, issue_time=issue_time),
     )
     plan, asked = planned.rows, quota_requests(settings, planned.rows, planned.limits, issue_time=issue_time)
     chosen = sorted(plan["region"].unique())

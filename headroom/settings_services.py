@@ -13,6 +13,7 @@ __all__ = [
     "Capacity",
     "Cloud",
     "Correction",
+    "Failures",
     "Interconnect",
     "Policy",
     "PolicyName",
@@ -56,6 +57,14 @@ class Interconnect(Strict):
     minimum_gbps: Positive = Field(default=0.05, description="never set below this step")
 
 
+class Failures(Strict):
+    """How often a region lacks machines of a type, in place of what the policy says for all."""
+
+    resume: Share | None = Field(default=None, description="default policy.resume_failure")
+    purchase: Share | None = Field(default=None, description="default policy.purchase_failure")
+    spot: Share | None = Field(default=None, description="default policy.spot_failure")
+
+
 class Region(Strict):
     """One Google Cloud region."""
 
@@ -68,6 +77,7 @@ class Region(Strict):
         default={}, description="peer -> Gbit/s that machines leased from it may send at most, all services together; none: no limit"
     )
     lends_vcpus: NotNegative = Field(default=0, description="vCPU that it lends at most to the regions that name it as a peer")
+    failures: dict[str, Failures] = Field(default={}, description="machine type -> chances of finding no stock of it here")
     interconnect: Interconnect | None = None
 
     @model_validator(mode="after")
@@ -106,6 +116,11 @@ class Capacity(Strict):
     requests_per_vcpu: Positive | None = Field(default=None, description="needed when the demand is requests")
     boot_minutes: Lead = Field(default=5, description="from the call until the machine serves")
     resume_minutes: Lead = Field(default=2, description="from resume of a suspended machine until it serves")
+    standby: Literal["suspended", "stopped"] | None = Field(
+        default=None,
+        description="how standby machines wait; none: suspended where they can be and resuming is faster than booting, else stopped",
+    )
+    spot: bool = Field(default=False, description="for optimal: machines that are bought when demand comes may be spot")
     minimum_instances: Annotated[int, Field(ge=0)] = Field(default=1, description="never fewer running")
     storage: Storage = Storage()
 
@@ -246,6 +261,9 @@ class Policy(Strict):
     )
     resume_failure: Share = Field(default=0.02, description="chance that a standby machine does not resume, for lack of stock")
     purchase_failure: Share = Field(default=0.05, description="chance that a machine cannot be bought when demand comes")
+    spot_failure: Share = Field(
+        default=0.15, description="chance that a machine cannot be bought on spot when demand comes, or is preempted within the hour"
+    )
     fairness: Literal["bids", "dominant", "proportional"] = Field(
         default="bids",
         description="for optimal, where a quota is too small for all: by value alone, or fair shares above the floors",

@@ -26,10 +26,12 @@ from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
 from infra.quota_fit import Taken, fit_quotas, minimum_vcpus, vcpus_taken
 from infra.running import RunHistory
 from infra.settings_check import check_quotas
+from infra.standby import standby_state
 from infra.unit_prices import TYPED_LINE, with_unit_prices
 
 if TYPE_CHECKING:
     from infra.boosts import Boost
+    from infra.failures import Scarce
 
 __all__ = ["CapacityPlan", "plan_capacity", "plan_with_limits"]
 
@@ -57,6 +59,7 @@ def plan_capacity(
     measured: pd.DataFrame | None = None,
     spent: SpentToday | None = None,
     history: RunHistory | None = None,
+    scarce: Scarce | None = None,
 ) -> pd.DataFrame:
     """The rows of `plan_with_limits`."""
     made = plan_with_limits(
@@ -69,6 +72,7 @@ def plan_capacity(
         measured=measured,
         spent=spent,
         history=history,
+        scarce=scarce,
     )
     return made.rows
 
@@ -84,6 +88,7 @@ def plan_with_limits(
     measured: pd.DataFrame | None = None,
     spent: SpentToday | None = None,
     history: RunHistory | None = None,
+    scarce: Scarce | None = None,
 ) -> CapacityPlan:
     """The plan for the forecast hours from `issue_time` on. Pure: the same inputs give the same plan.
 
@@ -99,7 +104,7 @@ def plan_with_limits(
        Bandwidth and storage are held one hour ahead.
     4. Bandwidth of a region without an interconnect cannot be reserved: it stays cold.
     5. A region's quotas: in an hour that needs more, `fit_quotas` lets the least critical services give; what is then served by nobody is `unmet`.
-    6. `cost_usd` of the hour is `hot x on-demand + warm x suspended` list price (see `infra.prices`); cold costs
+    6. `cost_usd` of the hour is `hot x on-demand + warm x standby` list price (see `infra.prices`, `infra.standby`); cold costs
        nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot, on the type that serves it cheapest.
     7. A UTC day above `policy.budget_usd_per_day` is brought under it by `fit_budget`; what is held between allocations counts, which may be
        more than the sum of the hours (`infra.held_cost`). Today has what is left of its budget (`infra.day_budget`); where that is less than
@@ -121,6 +126,7 @@ def plan_with_limits(
         boosts: those that count at the issue time (`infra.boosts.boosts_of`).
         spent: what is known of today's spending; None: nothing, so that the hours before the issue time count as their part of the budget.
         history: what ran before the issue time, for `optimal`; None: nothing is known.
+        scarce: of `optimal`, see `infra.stockouts.scarce_types`; None: no type is known to be scarce.
         measured: `unique_id, ds, y` of the hours from `measured_since` on, as known at the issue time, for `reactive`.
 
     Raises:
@@ -149,9 +155,21 @@ def plan_with_limits(
         plan = within_held_budget(
             settings, lambda tried, weights: fit(usd=tried, weights=weights), budgets, usd=room, issue_time=issue_time
         )
+        plan["why"] += _standby(settings, plan)
         usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
     if len(together):
-        made = _together(settings, together, need, usd, budgets, vcpus_taken(settings, plan), issue_time, boosts, history)
+        made = _together(
+            settings,
+            together,
+            need,
+            usd,
+            budgets,
+            issue_time,
+            boosts,
+            taken=vcpus_taken(settings, plan),
+            history=history,
+            scarce=scarce or {},
+        )
         limits = made["limits"].iloc[0]
         plan = pd.concat([plan, made.drop(columns="limits")])
     above = budgets.above(float(_held_by_day(settings, plan, budgets, issue_time)[0]))
@@ -186,6 +204,15 @@ def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timest
     return plan[list(TABLES["plans"].columns)]
 
 
+def _standby(settings: Settings, plan: pd.DataFrame) -> pd.Series[str]:
+    """Words for the rows with standby machines: how they wait."""
+    kinds = plan[["service", "machine_type"]]
+    held = kinds[plan["warm"] > 0].drop_duplicates().itertuples(index=False, name=None)
+    words = {kind: f"; standby {standby_state(settings, *kind)}" for kind in held}
+    of_row = pd.Series(pd.MultiIndex.from_frame(kinds).map(words), index=plan.index, dtype=object)
+    return of_row.where(plan["warm"] > 0, "")
+
+
 def _by_hour(
     settings: Settings, rows: pd.DataFrame, name: str, issue_time: pd.Timestamp, boosts: Sequence[Boost], measured: pd.DataFrame | None
 ) -> pd.DataFrame:
@@ -211,10 +238,12 @@ def _together(
     need: pd.DataFrame,
     usd: Array,
     budgets: DayBudgets,
-    taken: Taken,
     issue_time: pd.Timestamp,
     boosts: Sequence[Boost],
+    *,
+    taken: Taken,
     history: RunHistory | None,
+    scarce: Scarce,
 ) -> pd.DataFrame:
     """Priced lines of the services that are planned by the program, within what others left of the quotas, and `usd` (days,) that also pay for
     their storage.
@@ -235,6 +264,7 @@ def _together(
             taken=taken,
             boosted=boosted != "",
             history=history,
+            scarce=scarce,
         )
         words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
         plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
@@ -269,10 +299,12 @@ def _held_ahead(settings: Settings, plan: pd.DataFrame) -> pd.DataFrame:
     """Hot and warm raised to what the coming hours within the lead time need; `plan` is sorted by series and hour."""
     models = {name: service.capacity for name, service in settings.services.items()}
     boot = {name: boot_lead_hours(m) for name, m in models.items()}
-    standby = {name: standby_lead_hours(m) for name, m in models.items()}
     machines = plan["resource"] == INSTANCES
+    kinds = plan.loc[machines, ["service", "machine_type"]].drop_duplicates().itertuples(index=False, name=None)
+    standby = {kind: standby_lead_hours(settings, *kind) for kind in kinds}
+    of_row = pd.Series(pd.MultiIndex.from_frame(plan[["service", "machine_type"]]).map(standby), index=plan.index)
     hot = _forward_maximum(plan, plan["hot"], plan["service"].map(boot).where(machines, PATCH_LEAD_HOURS))
-    held = _forward_maximum(plan, plan["hot"] + plan["warm"], plan["service"].map(standby).where(machines, 0))
+    held = _forward_maximum(plan, plan["hot"] + plan["warm"], of_row.where(machines, 0).astype(int))
     warm = (held - hot).clip(lower=0).where(machines, 0.0).round(6)
     minutes = plan["service"].map({name: f"{m.boot_minutes:g} min" for name, m in models.items()}).where(machines, "within the hour")
     raised = (hot > plan["hot"]).map({True: ", so already what the next hours need", False: ""})

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from headroom.errors import BadInputError
@@ -59,11 +60,13 @@ class Prices:
     Attributes:
         sizes: index `machine_type`; columns `vcpu, memory_gib, gpus`.
         machines: index `(machine_type, region)`; USD per hour on demand.
+        spot: the same on spot, where there is such a price.
         disks: index `(storage_type, region)`; USD per GiB and month.
     """
 
     sizes: pd.DataFrame
     machines: pd.Series[float]
+    spot: pd.Series[float]
     disks: pd.Series[float]
 
     def machine_type(self, name: str) -> MachineType:
@@ -96,6 +99,15 @@ class Prices:
             where = f"it has one in {', '.join(sold)}" if sold else "nor in any other region; choose another machine type"
             raise BadInputError(f"machine type {machine_type} has no on-demand price in region {region!r}; {where}")
         return float(price)
+
+    def spot_usd_per_hour(self, machine_type: str, region: str) -> float:
+        """A running spot machine, which may be preempted; inf where the type has no spot price in the region.
+
+        Raises:
+            BadInputError: when the type is unknown.
+        """
+        self.machine_type(machine_type)
+        return float(self.spot.get((machine_type, region), np.inf))
 
     def warm_usd_per_hour(self, machine_type: str, region: str) -> float:
         """A suspended machine: its preserved memory as storage. An estimate, at the region's SSD disk price per GiB.
@@ -130,10 +142,12 @@ class Prices:
 def list_prices() -> Prices:
     """The packaged price list, read once per process."""
     types = pd.read_csv(_TABLES / "gce_machine_types.csv", usecols=["machine_type", "vcpu", "memory_gib", "gpus"])
-    machines = pd.read_csv(_TABLES / "gce_machine_prices.csv", usecols=["machine_type", "region", "usd_hour_ondemand"])
+    machines = pd.read_csv(_TABLES / "gce_machine_prices.csv", usecols=["machine_type", "region", "usd_hour_ondemand", "usd_hour_spot"])
+    machines = machines.set_index(["machine_type", "region"])
     disks = pd.read_csv(_TABLES / "gce_storage_prices.csv", usecols=["storage_type", "region", "usd_gib_month"])
     return Prices(
         sizes=types.fillna({"gpus": ""}).set_index("machine_type"),
-        machines=machines.set_index(["machine_type", "region"])["usd_hour_ondemand"].dropna(),
+        machines=machines["usd_hour_ondemand"].dropna(),
+        spot=machines["usd_hour_spot"].dropna(),
         disks=disks.set_index(["storage_type", "region"])["usd_gib_month"].dropna(),
     )

@@ -13,12 +13,13 @@ from typing import Final
 
 import pandas as pd
 
+from headroom.settings import Settings
 from infra.ledger import Ledger
 from infra.ledger_rows import Refusal
 from infra.refusals import is_stockout
 from infra.targets import MachineTarget, Target
 
-__all__ = ["asking_order", "scarcity", "with_memory"]
+__all__ = ["asking_order", "scarce_types", "scarcity", "with_memory"]
 
 # Half of a refusal is forgotten after so long; once nine tenths are, the zone is as good as any.
 _HALF_LIFE: Final = pd.Timedelta("6h")
@@ -48,11 +49,27 @@ def scarcity(refusals: Sequence[Refusal], *, issue_time: pd.Timestamp) -> dict[t
     return {key: sum(0.5 ** ((issue_time - stamp) / _HALF_LIFE) for stamp in stamps) for key, stamps in times.items()}
 
 
+def scarce_types(settings: Settings, ledger: Ledger, *, issue_time: pd.Timestamp) -> dict[tuple[str, str], float]:
+    """`(region, machine type)` -> share of the region's zones that had no stock of it lately, each by how much of that is remembered.
+
+    What is forgotten (`asking_order`) is left out, and so is what reconciliations of the issue time or later met: a plan that is made again is
+    the same.
+    """
+    found = {}
+    for region, asked in settings.regions.items():
+        known = scarcity(ledger.refusals(region, start=issue_time - _LONGEST, end=issue_time), issue_time=issue_time)
+        for machine_type in {name for zone, name in known if zone in asked.zones}:
+            remembered = [_remembered(known, zone, machine_type) for zone in asked.zones]
+            if any(remembered):
+                found[region, machine_type] = sum(min(weight, 1.0) for weight in remembered) / len(asked.zones)
+    return found
+
+
 def asking_order(zones: Sequence[str], machine_type: str, known: Mapping[tuple[str, str], float]) -> tuple[str, ...]:
     """`zones` with those last that refused most and most lately; the order of preference among equals."""
+    return tuple(sorted(zones, key=lambda zone: _remembered(known, zone, machine_type)))
 
-    def weight(zone: str) -> float:
-        found = known.get((zone, machine_type), 0.0)
-        return found if found >= _FORGOTTEN else 0.0
 
-    return tuple(sorted(zones, key=weight))
+def _remembered(known: Mapping[tuple[str, str], float], zone: str, machine_type: str) -> float:
+    found = known.get((zone, machine_type), 0.0)
+    return found if found >= _FORGOTTEN else 0.0

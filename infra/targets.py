@@ -11,10 +11,11 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.settings import Settings
-from headroom.settings_services import Service, Storage
+from headroom.settings_services import Storage
 from infra.machine_types import allowed_types, carried
 from infra.names import group_name, machines_name, resource_name
 from infra.prices import BANDWIDTH_USD_PER_GBPS_HOUR, list_prices
+from infra.standby import standby_state, standby_usd_per_hour
 
 __all__ = [
     "BANDWIDTH_STEPS",
@@ -45,8 +46,6 @@ BANDWIDTH_STEPS: Final = {
     400.0: "BPS_400G",
 }
 _SHORTEST_MARGIN_HOURS: Final = 3
-# Google Cloud suspends no machine with more memory than this; such a machine waits stopped.
-_SUSPENDABLE_GIB: Final = 208
 _SMALLEST_DISK_GIB: Final = 10
 _SMALLEST_POOL_GIB: Final = 10_240
 _POOL_STEP_GIB: Final = 1_024
@@ -214,8 +213,7 @@ def _machine_target(settings: Settings, region: str, name: str, machine_type: st
     further = machine_type in service.capacity.also
     hot = _whole(rows["hot"]) if len(rows) else 0
     warm = max(_whole(rows["hot"] + rows["warm"]) - hot, 0) if len(rows) else 0  # what is hot for another hour serves this one too
-    prices = list_prices()
-    suspended = warm if _suspends(service, prices.machine_type(machine_type).memory_gib) else 0
+    suspended = warm if standby_state(settings, name, machine_type) == "suspended" else 0
     window = settings.policy.hold_hours + math.ceil(service.capacity.boot_minutes / 60)
     margin = max(settings.policy.hold_hours, _SHORTEST_MARGIN_HOURS)
     return MachineTarget(
@@ -228,17 +226,12 @@ def _machine_target(settings: Settings, region: str, name: str, machine_type: st
         rank=service.rank,
         outlast_hours=window + margin / 2,
         keep_hours=window + margin,
-        hot_usd=prices.hot_usd_per_hour(machine_type, region),
-        warm_usd=prices.warm_usd_per_hour(machine_type, region) if suspended else 0.0,
+        hot_usd=list_prices().hot_usd_per_hour(machine_type, region),
+        warm_usd=standby_usd_per_hour(settings, region, name, machine_type),
         further=further,
         makes=hot + warm > 0 or (len(rows) > 0 and not further),
         carries=carried(settings, name, machine_type),
     )
-
-
-def _suspends(service: Service, memory_gib: float) -> bool:
-    """Whether standby machines wait suspended: it costs their memory, so only when resuming is faster than booting."""
-    return memory_gib <= _SUSPENDABLE_GIB and service.capacity.resume_minutes < service.capacity.boot_minutes
 
 
 def _bandwidth_target(settings: Settings, region: str, rows: pd.DataFrame) -> Iterable[BandwidthTarget]:

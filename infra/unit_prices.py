@@ -10,6 +10,7 @@ import pandas as pd
 from headroom.settings import Settings
 from infra.capacity_need import INSTANCES, LINE
 from infra.prices import BANDWIDTH_USD_PER_GBPS_HOUR, list_prices
+from infra.standby import standby_usd_per_hour
 
 __all__ = ["TYPED_LINE", "unit_prices", "with_unit_prices"]
 
@@ -23,11 +24,11 @@ def unit_prices(settings: Settings, region: str, service: str, resource: str, ma
     What cannot be held (bandwidth of a region without interconnect) costs 0.
 
     Raises:
-        BadInputError: when the price list lacks the type or the region.
+        BadInputError: when the price list lacks the type or the region, or standby machines shall wait suspended that cannot be.
     """
     capacity, prices = settings.services[service].capacity, list_prices()
     if resource == INSTANCES:
-        return prices.hot_usd_per_hour(machine_type, region), prices.warm_usd_per_hour(machine_type, region)
+        return prices.hot_usd_per_hour(machine_type, region), standby_usd_per_hour(settings, region, service, machine_type)
     if resource == "storage":
         return prices.disk_usd_per_gib_hour(capacity.storage, region), 0.0
     return (BANDWIDTH_USD_PER_GBPS_HOUR if settings.regions[region].interconnect else 0.0), 0.0

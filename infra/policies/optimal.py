@@ -12,7 +12,9 @@ import pandas as pd
 
 from headroom.settings import Settings
 from infra.capacity_need import LINE, STEPS
+from infra.failures import Scarce
 from infra.policies.conflict_words import conflict_words
+from infra.policies.late_service import late_service, pool_words
 from infra.policies.leasing import Loans
 from infra.policies.limit_words import binding_limits, unserved_because
 from infra.policies.machine_options import Options, options_of
@@ -45,7 +47,7 @@ _SMALL: Final = 1000
 _GAP: Final = 2e-3
 # Machines of an option below which the program does not use it.
 _UNUSED: Final = 1e-6
-# What float noise may take of the least that today costs.
+_NOT_SCARCE: Final[Scarce] = {}
 # What the least that must be held is raised by, in USD: more than the solver may miss a limit by, less than a machine in standby costs.
 _HAIR: Final = 1e-4
 
@@ -60,6 +62,7 @@ def optimal_pools(
     taken: Taken,
     boosted: pd.Series[bool],
     history: RunHistory | None,
+    scarce: Scarce = _NOT_SCARCE,
 ) -> pd.DataFrame:
     """`need` with `hot, warm, cold, unmet, leased, leased_usd, tier, why, first_type, limits`: the cheapest plan by expectation within quotas and budget.
 
@@ -82,6 +85,7 @@ def optimal_pools(
         taken: vCPU of the quotas that other services have; they are not there for these.
         boosted: rows of `need` whose value, and weight in fair shares, count `policy.boost_factor` times.
         history: what ran before. None: nothing is known, and the first hour starts nothing that it needs.
+        scarce: shares of zones that lately had no stock, by region and machine type.
 
     Raises:
         BadInputError: when no plan keeps quotas, floors and the budgets of the days after today; names the settings in conflict, with the hour.
@@ -115,6 +119,7 @@ def optimal_pools(
             budget_weights=budget_weights,
             taken=taken,
             times=times,
+            scarce=scarce,
         )
         weight = times * np.array([settings.services[service].weight for _, service, _ in lines.keys])[:, None]
         fair = partial(_fair, settings, weight=weight)
@@ -130,7 +135,9 @@ def optimal_pools(
         held, buys = hot + leased + warm, np.round(bought(problem, solution) * step, 6)[:, lines.block_of_hour]
         part = parts_of_need(options, lines.asked, held + buys, needed, minimum.max(axis=1))
         cold, unmet = served_late(part, held, buys)
-        why = (reasons(problem, solution, lines.demand) + loans.words(solution) + movement.words(asked, problem))[:, lines.block_of_hour]
+        pools = pool_words(settings, options, solution.warm, late_service(settings, options, scarce).on_spot)
+        told = reasons(problem, solution, lines.demand) + pools + loans.words(solution) + movement.words(asked, problem)
+        why = told[:, lines.block_of_hour]
         why += unserved_words(options, unmet, unserved_because(problem, solution)[options.place][:, lines.block_of_hour])
         values = {
             "needed": part,

@@ -11,13 +11,15 @@ from headroom.settings import Settings
 from headroom.settings_services import Service
 from headroom.vocabulary import QUANTILES
 from infra.capacity_need import COMPUTE, INSTANCES, LINE
+from infra.failures import Scarce
 from infra.lead_times import boot_lead_hours
 from infra.policies.bid_bands import split_at_bids
+from infra.policies.late_service import late_service
 from infra.policies.leasing import Loans, loans_between
 from infra.policies.machine_options import Options, spread
 from infra.policies.movement import Movement
 from infra.policies.plan_lines import BANDWIDTH, RESOURCES, Array, Lines
-from infra.policies.value import bid_usd, purchase_loss, resume_loss, value_multiple
+from infra.policies.value import bid_usd, value_multiple
 from infra.program import Problem, bands_from_quantiles
 from infra.quota_fit import Taken
 from infra.quotas import quota_name, quota_of
@@ -39,6 +41,7 @@ def problem_of(
     budget_weights: Array,
     taken: Taken,
     times: Array,
+    scarce: Scarce,
 ) -> tuple[Problem, Loans]:
     """The problem, and who may borrow from whom.
 
@@ -46,6 +49,7 @@ def problem_of(
         need: gives what the first hour needs.
         movement: what ran before, and what of the day's starts and stops is left.
         budget_usd, budget_weights, taken: see `optimal_pools`.
+        scarce: shares of zones that lately had no stock (`infra.failures`).
         times: (places, hour blocks) by which the value of service is multiplied.
     """
     services = [settings.services[service] for _, service, _ in lines.keys]
@@ -61,6 +65,7 @@ def problem_of(
     families = [BANDWIDTH, *sorted(set(counted) - {BANDWIDTH})]
     capacity = [service.capacity for service in services]
     boots = np.array([capacity[place].boot_minutes for place in options.place])
+    late = late_service(settings, options, scarce)
     loans = loans_between(settings, options, lines)
     problem = Problem(
         block_hours=lines.block_hours.astype(np.float64),
@@ -76,10 +81,10 @@ def problem_of(
         option_name=options.name,
         option_size=options.size,
         hot_price=options.hot_price * options.dearer,
-        warm_price=options.warm_price * options.dearer,
-        cold_use_price=options.hot_price * options.dearer,
-        warm_loss=np.array([resume_loss(settings.policy, c) for c in capacity]),
-        cold_loss=np.where(machines, [purchase_loss(settings.policy, c) for c in capacity], settings.policy.purchase_failure),
+        warm_price=late.warm_price,
+        cold_use_price=late.cold_price,
+        warm_loss=late.warm_loss,
+        cold_loss=late.cold_loss,
         start_cost=np.where(options.machines, options.hot_price * (boots / 60 + _held_beside(settings, options)), 0.0),
         # Where it is not known what ran before, the first hour starts nothing that is needed.
         held=movement.running(options, spread(settings, options, taken, np.where(machines, _first_hour(lines, need), 0.0))),

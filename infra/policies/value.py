@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from headroom.settings_services import BidStep, Capacity, Policy, Service
+from headroom.settings_services import BidStep, Policy, Service
 from headroom.vocabulary import QUANTILES
 
 __all__ = ["best_quantile", "bid_usd", "purchase_loss", "resume_loss", "value_multiple"]
@@ -37,14 +37,14 @@ def bid_usd(bid: Sequence[BidStep], amount: npt.NDArray[np.float64]) -> npt.NDAr
     return worth
 
 
-def resume_loss(policy: Policy, capacity: Capacity) -> float:
-    """Share of an hour's demand lost when a standby machine serves it: the minutes that it resumes, and the chance that it does not."""
-    return min(1.0, capacity.resume_minutes / _HOUR_MINUTES + policy.resume_failure)
+def resume_loss(minutes: float, failure: float) -> float:
+    """Share of an hour's demand lost when a standby machine serves it: the minutes until it does, and the chance that it does not."""
+    return min(1.0, minutes / _HOUR_MINUTES + failure)
 
 
-def purchase_loss(policy: Policy, capacity: Capacity) -> float:
+def purchase_loss(minutes: float, failure: float) -> float:
     """Share of an hour's demand lost when a machine is bought for it: the minutes that it boots, and the chance that there is none."""
-    return min(1.0, capacity.boot_minutes / _HOUR_MINUTES + policy.purchase_failure)
+    return min(1.0, minutes / _HOUR_MINUTES + failure)
 
 
 def best_quantile(policy: Policy, service: Service) -> float:
@@ -54,5 +54,5 @@ def best_quantile(policy: Policy, service: Service) -> float:
 
         quantile = 1 - 1 / (m l + 1),    between 0.5 and the highest that a forecast has.
     """
-    gain = value_multiple(policy, service) * purchase_loss(policy, service.capacity) + 1.0
+    gain = value_multiple(policy, service) * purchase_loss(service.capacity.boot_minutes, policy.purchase_failure) + 1.0
     return min(max(1.0 - 1.0 / gain, _LEAST_QUANTILE), QUANTILES[-1])

@@ -16,7 +16,7 @@ from headroom.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "docker" / "README.md"]
-PLACEHOLDERS = {"regions": "<region>", "services": "<service>", "metrics": "<metric>"}
+PLACEHOLDERS = {"regions": "<region>", "services": "<service>", "metrics": "<metric>", "failures": "<machine_type>"}
 CODE = re.compile(r"^ *(`{3,})[^\n]*\n(?P<block>.*?)^ *\1\s*$", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`([^`\n]+)`")
 

@@ -119,7 +119,7 @@ def test_every_hour_holds_what_the_hours_within_its_lead_need(demand: list[float
     hours = np.arange(12)
     for hour in hours:
         within_boot = (hours >= hour) & (hours <= hour + -(-boot // 60))
-        within_standby = (hours >= hour) & (hours <= hour + -(-(boot + resume) // 60))
+        within_standby = (hours >= hour) & (hours <= hour + -(-(boot + min(resume, boot)) // 60))  # stopped ones boot again
         assert rows["hot"][hour] >= rows["needed"][within_boot & sure].max() or not (within_boot & sure).any()
         assert rows["hot"][hour] + rows["warm"][hour] >= rows["needed"][within_standby].max()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plan_rows import ISSUE, REGION, ZONES, plan_of
 
 from infra.ledger_rows import Refusal
-from infra.stockouts import asking_order, scarcity
+from infra.stockouts import asking_order, scarce_types, scarcity
 
 STOCKOUT = "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS"
 TYPE = "n2-standard-8"
@@ -90,3 +90,16 @@ def test_a_run_that_is_taken_up_again_does_not_change_its_order(tmp_path: Path) 
         assert here.ledger.facts(REGION, ISSUE)[0].zone == ZONES[0]
         here.reconcile(plan)
         assert reserved(here) == {ZONES[0]: 2, ZONES[1]: 2}
+
+
+def test_a_plan_knows_the_share_of_zones_without_stock_by_earlier_reconciliations_only(tmp_path: Path) -> None:
+    with world(tmp_path, stock={ZONES[0]: {TYPE: 2}}) as here:
+        here.reconcile(plan_of({"edge": {"instances": 4}}))
+
+        def known(hours: int) -> dict[tuple[str, str], float]:
+            return scarce_types(here.settings, here.ledger, issue_time=ISSUE + pd.Timedelta(hours=hours))
+
+        assert known(0) == {}, "what the reconciliation of that hour met"
+        assert known(1) == {(REGION, TYPE): pytest.approx(0.5 * 0.5 ** (1 / 6))}
+        assert known(6) == {(REGION, TYPE): pytest.approx(0.25)}
+        assert known(30) == {}, "forgotten"
