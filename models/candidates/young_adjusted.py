@@ -13,7 +13,7 @@ from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS, QUANTILES
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored
 from models.hourly_grid import Array, grid, places, training_grid, with_demand
 from models.lag_features import Index
-from models.quantile_frame import lowest, quantile_frame
+from models.quantile_frame import lowest, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
 from models.week_shape import WeekShape, YoungWeeks, learn_week_shape
 
@@ -70,7 +70,8 @@ class YoungAdjusted:
         here = at < len(served)
         quantiles = inner[list(QUANTILE_COLUMNS)].to_numpy(dtype=float).reshape(len(served), horizon, len(QUANTILES))
         ahead = young.factors[here][:, values.shape[1] :, None]
-        quantiles[at[here]] = _widened(quantiles[at[here]], young.age[here], young.spread[here], self._half_known, rhythm) * ahead
+        wide = _widened(quantiles[at[here]], young.age[here], young.spread[here], self._half_known, rhythm) * ahead
+        quantiles[at[here]] = within_reach(wide, values[young.rows[here]])
         return quantile_frame(served, quantiles, issue_time, lowest(values[places(names, served)]), rhythm.step)
 
     @property

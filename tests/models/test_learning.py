@@ -83,6 +83,7 @@ def plan(
         hot=hot,
         warm=0.0,
         cold=0.0,
+        unmet=0.0,
         leased=leased,
         leased_usd=leased * 0.1,
         confidence=0.9,
