@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from infra.cloud import Cloud
     from infra.day_budget import SpentToday
     from infra.ledger import Ledger
+    from infra.planner import Known
     from infra.quota_requests import QuotaRequest
     from infra.reconciler import ReconcileReport
 
@@ -92,39 +93,21 @@ def make_plan(
     Raises:
         BadInputError: when there is no forecast of the last 24 hours, or the plan cannot be made (see `plan_capacity`).
     """
-    from infra.boosts import boosts_of
     from infra.budget import approval_needed, plan_usd_per_day
     from infra.day_budget import day_budgets
     from infra.forecast_check import chosen_regions, unplanned_services
     from infra.held_cost import held_usd_by_hour
     from infra.ledger import Ledger
-    from infra.measured_need import measured_since
-    from infra.planner import plan_with_limits
+    from infra.planner import plan_capacity
     from infra.quota_requests import quota_requests, requests_in
-    from infra.run_history import run_history
-    from infra.stockouts import scarce_types
 
     settings = opened.settings
     forecasts = _newest_forecast(opened, issue_time)
     ledger = Ledger.open(opened.home.database_url)
     granted, refused = _boosts_by_signal(opened, ledger, issue_time) if grant_boosts else ([], [])
-    boosts = boosts_of(ledger, issue_time)
-    measured = hourly_demand(opened.lake, settings, start=measured_since(settings, issue_time), end=issue_time, as_of=issue_time)
     unplanned = unplanned_services(settings, forecasts, chosen_regions(settings, regions))
-    spent = known_spent(opened, ledger, issue_time=issue_time, regions=chosen_regions(settings, regions), unplanned=unplanned)
-    history = run_history(settings, ledger, partial(_plan_of, opened), issue_time=issue_time)
-    planned = plan_with_limits(
-        settings,
-        forecasts,
-        issue_time=issue_time,
-        policy=policy,
-        regions=regions,
-        boosts=boosts,
-        measured=measured,
-        spent=spent,
-        history=history,
-        scarce=scarce_types(settings, ledger, issue_time=issue_time),
-    )
+    known = _known(opened, ledger, issue_time=issue_time, regions=chosen_regions(settings, regions), unplanned=unplanned)
+    planned = plan_capacity(settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, known=known)
     plan, asked = planned.rows, quota_requests(settings, planned.rows, planned.limits, issue_time=issue_time)
     chosen = sorted(plan["region"].unique())
     for name, rows in (("plans", plan), ("quota_requests", asked)):
@@ -134,7 +117,7 @@ def make_plan(
     held = ledger.held()
     held_usd_per_day = float(held.loc[held["region"].isin(chosen), "usd_per_hour"].sum()) * 24
     hours = held_usd_by_hour(settings, plan, issue_time)
-    budgets = day_budgets(settings, issue_time=issue_time, hours=hours.size, spent=spent)
+    budgets = day_budgets(settings, issue_time=issue_time, hours=hours.size, spent=known.spent)
     approval = approval_needed(settings, plan, held_usd_per_day=held_usd_per_day)
     return MadePlan(
         issue_time=issue_time,
@@ -219,6 +202,26 @@ def open_cloud(opened: Runtime) -> Cloud:
         opened.home.cloud_endpoint or settings.endpoint,
         timeout=settings.operation_timeout_seconds,
         installation=settings.installation or "",
+    )
+
+
+def _known(
+    opened: Runtime, ledger: Ledger, *, issue_time: pd.Timestamp, regions: Sequence[str], unplanned: Collection[tuple[str, str]]
+) -> Known:
+    """What lake and ledger knew at the issue time, beside the forecast."""
+    from infra.boosts import boosts_of
+    from infra.measured_need import measured_since
+    from infra.planner import Known
+    from infra.run_history import run_history
+    from infra.stockouts import scarce_types
+
+    settings = opened.settings
+    return Known(
+        boosts=boosts_of(ledger, issue_time),
+        measured=hourly_demand(opened.lake, settings, start=measured_since(settings, issue_time), end=issue_time, as_of=issue_time),
+        spent=known_spent(opened, ledger, issue_time=issue_time, regions=regions, unplanned=unplanned),
+        history=run_history(settings, ledger, partial(_plan_of, opened), issue_time=issue_time),
+        scarce=scarce_types(settings, ledger, issue_time=issue_time),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -13,31 +13,48 @@ import pandas as pd
 
 from headroom.schemas import TABLES
 from headroom.settings import Settings
-from headroom.vocabulary import QUANTILES
 from infra.binding_limit import BindingLimit
 from infra.budget import fit_budget
-from infra.capacity_need import INSTANCES, LINE, capacity_need
+from infra.capacity_need import LINE, capacity_need
 from infra.day_budget import DayBudgets, SpentToday, day_budgets
 from infra.forecast_check import chosen_regions, usable_forecast
 from infra.held_cost import held_usd_by_hour, within_held_budget
-from infra.lead_times import PATCH_LEAD_HOURS, boot_lead_hours, standby_lead_hours
-from infra.measured_need import with_measured
-from infra.policies import OPTIMAL, REACTIVE, check_policy, open_policy
+from infra.hourly_lines import hourly_lines, unreservable_is_cold
+from infra.line_words import boost_words, need_words, standby_words
+from infra.policies import OPTIMAL, check_policy
 from infra.quota_fit import Taken, fit_quotas, minimum_vcpus, vcpus_taken
 from infra.running import RunHistory
 from infra.settings_check import check_quotas
-from infra.standby import standby_state
 from infra.unit_prices import TYPED_LINE, with_unit_prices
 
 if TYPE_CHECKING:
     from infra.boosts import Boost
     from infra.failures import Scarce
 
-__all__ = ["CapacityPlan", "plan_capacity", "plan_with_limits"]
+__all__ = ["CapacityPlan", "Known", "plan_capacity"]
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
 _AMOUNTS: Final = ["needed", "hot", "warm", "cold", "unmet", "leased", "leased_usd"]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known at the issue time of a plan, beside its forecast.
+
+    Attributes:
+        boosts: those that count then (`infra.boosts.boosts_of`).
+        measured: `unique_id, ds, y` of the hours from `measured_since` on, for `reactive`.
+        spent: of today's budget; None: nothing is known, so that the hours before the issue time count as their part of it.
+        history: what ran before, for `optimal`; None: nothing is known.
+        scarce: machine types that lately could not be had, for `optimal` (`infra.stockouts.scarce_types`).
+    """
+
+    boosts: Sequence[Boost] = ()
+    measured: pd.DataFrame | None = None
+    spent: SpentToday | None = None
+    history: RunHistory | None = None
+    scarce: Scarce = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,40 +72,7 @@ def plan_capacity(
     issue_time: pd.Timestamp,
     policy: str | None = None,
     regions: Sequence[str] | None = None,
-    boosts: Sequence[Boost] = (),
-    measured: pd.DataFrame | None = None,
-    spent: SpentToday | None = None,
-    history: RunHistory | None = None,
-    scarce: Scarce | None = None,
-) -> pd.DataFrame:
-    """The rows of `plan_with_limits`."""
-    made = plan_with_limits(
-        settings,
-        forecasts,
-        issue_time=issue_time,
-        policy=policy,
-        regions=regions,
-        boosts=boosts,
-        measured=measured,
-        spent=spent,
-        history=history,
-        scarce=scarce,
-    )
-    return made.rows
-
-
-def plan_with_limits(
-    settings: Settings,
-    forecasts: pd.DataFrame,
-    *,
-    issue_time: pd.Timestamp,
-    policy: str | None = None,
-    regions: Sequence[str] | None = None,
-    boosts: Sequence[Boost] = (),
-    measured: pd.DataFrame | None = None,
-    spent: SpentToday | None = None,
-    history: RunHistory | None = None,
-    scarce: Scarce | None = None,
+    known: Known | None = None,
 ) -> CapacityPlan:
     """The plan for the forecast hours from `issue_time` on. Pure: the same inputs give the same plan.
 
@@ -110,9 +94,8 @@ def plan_with_limits(
        more than the sum of the hours (`infra.held_cost`). Today has what is left of its budget (`infra.day_budget`); where that is less than
        `minimum_instances` and storage cost until midnight, they are held all the same, and `why` says by how much that is above.
 
-    Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the quotas and
-    the budget; they may use several
-    machine types at once, and then have a row per hour and type.
+    Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the quotas and the budget; they may use
+    several machine types at once, and then have a row per hour and type.
 
     In its boosted hours a service's value is `policy.boost_factor` times as high for the program; policies that decide hour by hour hold the
     highest quantile of a forecast hot.
@@ -123,27 +106,27 @@ def plan_with_limits(
         issue_time: when the plan is made, a full hour, UTC.
         policy: name; default the settings'.
         regions: default all.
-        boosts: those that count at the issue time (`infra.boosts.boosts_of`).
-        spent: what is known of today's spending; None: nothing, so that the hours before the issue time count as their part of the budget.
-        history: what ran before the issue time, for `optimal`; None: nothing is known.
-        scarce: of `optimal`, see `infra.stockouts.scarce_types`; None: no type is known to be scarce.
-        measured: `unique_id, ds, y` of the hours from `measured_since` on, as known at the issue time, for `reactive`.
+        known: default `Known()`.
 
     Raises:
         BadInputError: for a bad forecast, an unknown policy, region, machine type or quota, a missing price, or a budget
             that cannot be met; the message names it and the remedy.
     """
+    known = known or Known()
     check_quotas(settings)
     rows = usable_forecast(settings, forecasts, issue_time=issue_time, regions=chosen_regions(settings, regions))
     names = {name: check_policy(policy or service.policy or settings.policy.name) for name, service in settings.services.items()}
     of_row = rows["service"].map(names)
-    by_hour = [_by_hour(settings, rows[of_row == name], name, issue_time, boosts, measured) for name in sorted(set(of_row) - {OPTIMAL})]
+    by_hour = [
+        hourly_lines(settings, rows[of_row == name], name, issue_time, known.boosts, known.measured)
+        for name in sorted(set(of_row) - {OPTIMAL})
+    ]
     together = rows[of_row == OPTIMAL]
     need = (
         capacity_need(settings, together, quantile=pd.Series(settings.policy.quantile, index=together.index)) if len(together) else together
     )
     hours = int((rows["ds"].max() - issue_time) // pd.Timedelta("1h")) + 1
-    budgets = day_budgets(settings, issue_time=issue_time, hours=hours, spent=spent)
+    budgets = day_budgets(settings, issue_time=issue_time, hours=hours, spent=known.spent)
     least = _held_by_day(settings, pd.concat([_least(part) for part in (*by_hour, need)]), budgets, issue_time)
     # Today what must be held is, whatever is left; where a whole day's budget does not do, the settings contradict each other.
     usd, plan, limits = np.append(max(budgets.usd[0], least[0]), budgets.usd[1:]), pd.DataFrame(), None
@@ -155,21 +138,10 @@ def plan_with_limits(
         plan = within_held_budget(
             settings, lambda tried, weights: fit(usd=tried, weights=weights), budgets, usd=room, issue_time=issue_time
         )
-        plan["why"] += _standby(settings, plan)
+        plan["why"] += standby_words(settings, plan)
         usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
     if len(together):
-        made = _together(
-            settings,
-            together,
-            need,
-            usd,
-            budgets,
-            issue_time,
-            boosts,
-            taken=vcpus_taken(settings, plan),
-            history=history,
-            scarce=scarce or {},
-        )
+        made = _together(settings, together, need, usd, budgets, issue_time, known, taken=vcpus_taken(settings, plan))
         limits = made["limits"].iloc[0]
         plan = pd.concat([plan, made.drop(columns="limits")])
     above = budgets.above(float(_held_by_day(settings, plan, budgets, issue_time)[0]))
@@ -204,34 +176,6 @@ def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timest
     return plan[list(TABLES["plans"].columns)]
 
 
-def _standby(settings: Settings, plan: pd.DataFrame) -> pd.Series[str]:
-    """Words for the rows with standby machines: how they wait."""
-    kinds = plan[["service", "machine_type"]]
-    held = kinds[plan["warm"] > 0].drop_duplicates().itertuples(index=False, name=None)
-    words = {kind: f"; standby {standby_state(settings, *kind)}" for kind in held}
-    of_row = pd.Series(pd.MultiIndex.from_frame(kinds).map(words), index=plan.index, dtype=object)
-    return of_row.where(plan["warm"] > 0, "")
-
-
-def _by_hour(
-    settings: Settings, rows: pd.DataFrame, name: str, issue_time: pd.Timestamp, boosts: Sequence[Boost], measured: pd.DataFrame | None
-) -> pd.DataFrame:
-    """Priced lines of the services whose policy decides hour by hour, before the budget."""
-    split = open_policy(name, settings.policy)
-    chosen = rows["service"].map({service: split.quantile(asked) for service, asked in settings.services.items()})
-    chosen = chosen.where(_boosted(rows, boosts) == "", QUANTILES[-1]).where(rows["resource"] != "storage", settings.policy.quantile)
-    need = capacity_need(settings, rows, quantile=chosen)
-    if name == REACTIVE:
-        need = with_measured(settings, need, rows, measured, quantile=chosen, issue_time=issue_time)
-    pools = split.split(need)
-    boosted = _boosted(need, boosts)
-    most = pools["hot"].clip(lower=need["needed"])  # static and reactive may hold more already
-    pools = pools.where(boosted == "", pools.assign(hot=most, warm=0.0, cold=0.0, why="all hot"))
-    plan = need.assign(policy=name, **{c: pools[c] for c in ("hot", "warm", "cold", "tier")}, why=pools["why"] + boosted + _what(need))
-    plan = plan.assign(unmet=0.0, leased=0.0, leased_usd=0.0, whole=plan["needed"])
-    return with_unit_prices(settings, _unreservable_is_cold(settings, _held_ahead(settings, plan)))
-
-
 def _together(
     settings: Settings,
     rows: pd.DataFrame,
@@ -239,11 +183,9 @@ def _together(
     usd: Array,
     budgets: DayBudgets,
     issue_time: pd.Timestamp,
-    boosts: Sequence[Boost],
+    known: Known,
     *,
     taken: Taken,
-    history: RunHistory | None,
-    scarce: Scarce,
 ) -> pd.DataFrame:
     """Priced lines of the services that are planned by the program, within what others left of the quotas, and `usd` (days,) that also pay for
     their storage.
@@ -251,7 +193,7 @@ def _together(
     from infra.policies.optimal import optimal_pools  # and with it sparse matrices, which no other policy needs
 
     stored = _held_by_day(settings, _least(need[need["resource"] == "storage"]), budgets, issue_time)
-    boosted = _boosted(need, boosts)
+    boosted = boost_words(need, known.boosts)
 
     def within(tried: Array, weights: Array) -> pd.DataFrame:
         budget = np.maximum(tried - stored, 0.0)
@@ -263,71 +205,11 @@ def _together(
             budget_weights=weights,
             taken=taken,
             boosted=boosted != "",
-            history=history,
-            scarce=scarce,
+            history=known.history,
+            scarce=known.scarce,
         )
-        words, whole = (boosted + _what(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
+        words, whole = (boosted + need_words(need)).loc[plan.index], need["needed"].loc[plan.index].where(plan["first_type"], 0.0)
         plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
-        return with_unit_prices(settings, _unreservable_is_cold(settings, plan))
+        return with_unit_prices(settings, unreservable_is_cold(settings, plan))
 
     return within_held_budget(settings, within, budgets, usd=usd, issue_time=issue_time)
-
-
-def _boosted(rows: pd.DataFrame, boosts: Sequence[Boost]) -> pd.Series[str]:
-    """Words for the rows whose hour is boosted, empty for the others."""
-    words = pd.Series("", index=rows.index)
-    for boost in boosts:
-        during = (rows["service"] == boost.service) & (rows["ds"] < boost.end) & (rows["ds"] + pd.Timedelta("1h") > boost.start)
-        words = words.mask(during & (words == ""), f"; boosted until {boost.end:%Y-%m-%d %H:%M}: {boost.why}")
-    return words
-
-
-def _what(need: pd.DataFrame) -> pd.Series[str]:
-    """The need in words: the demand that binds, and what it takes."""
-    demand = "; q" + need["quantile"].map("{:.3g}".format) + " need " + need["demand"].map(_short) + " " + need["demand_unit"]
-    machines = need["needed"].map("{:.0f} x ".format) + need["machine_type"]
-    amounts = need["needed"].map("{:g} ".format) + need["unit"]
-    return demand + " -> " + machines.where(need["resource"] == INSTANCES, amounts)
-
-
-def _short(value: float) -> str:
-    """Three digits, or all of a larger whole number."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _held_ahead(settings: Settings, plan: pd.DataFrame) -> pd.DataFrame:
-    """Hot and warm raised to what the coming hours within the lead time need; `plan` is sorted by series and hour."""
-    models = {name: service.capacity for name, service in settings.services.items()}
-    boot = {name: boot_lead_hours(m) for name, m in models.items()}
-    machines = plan["resource"] == INSTANCES
-    kinds = plan.loc[machines, ["service", "machine_type"]].drop_duplicates().itertuples(index=False, name=None)
-    standby = {kind: standby_lead_hours(settings, *kind) for kind in kinds}
-    of_row = pd.Series(pd.MultiIndex.from_frame(plan[["service", "machine_type"]]).map(standby), index=plan.index)
-    hot = _forward_maximum(plan, plan["hot"], plan["service"].map(boot).where(machines, PATCH_LEAD_HOURS))
-    held = _forward_maximum(plan, plan["hot"] + plan["warm"], of_row.where(machines, 0).astype(int))
-    warm = (held - hot).clip(lower=0).where(machines, 0.0).round(6)
-    minutes = plan["service"].map({name: f"{m.boot_minutes:g} min" for name, m in models.items()}).where(machines, "within the hour")
-    raised = (hot > plan["hot"]).map({True: ", so already what the next hours need", False: ""})
-    return plan.assign(
-        hot=hot, warm=warm, cold=(plan["needed"] - hot - warm).clip(lower=0).round(6), why=plan["why"] + "; lead " + minutes + raised
-    )
-
-
-def _forward_maximum(plan: pd.DataFrame, amount: pd.Series[float], lead_hours: pd.Series[int]) -> pd.Series[float]:
-    """Per series, the maximum of an hour and the `lead_hours` after it; hours beyond the forecast do not count."""
-    result = amount.copy()
-    later = amount.groupby([plan[c] for c in LINE])
-    for hours in range(1, int(lead_hours.max()) + 1):
-        ahead = later.shift(-hours).where(lead_hours >= hours)
-        result = result.where(~(ahead > result), ahead)
-    return result
-
-
-def _unreservable_is_cold(settings: Settings, plan: pd.DataFrame) -> pd.DataFrame:
-    without = [name for name, region in settings.regions.items() if region.interconnect is None]
-    unheld = (plan["resource"] == "bandwidth") & plan["region"].isin(without)
-    return plan.assign(
-        hot=plan["hot"].where(~unheld, 0.0),
-        cold=plan["cold"].where(~unheld, plan["needed"]),
-        why=plan["why"].where(~unheld, plan["why"] + "; no interconnect in the region, so nothing can be reserved: all cold"),
-    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from headroom.settings import Settings
@@ -121,39 +122,62 @@ def optimal_pools(
             times=times,
             scarce=scarce,
         )
-        weight = times * np.array([settings.services[service].weight for _, service, _ in lines.keys])[:, None]
-        fair = partial(_fair, settings, weight=weight)
-        solved = partial(_solved, settings, lines, start=ordered["ds"].iloc[0])
-        options = _worth_using(options_of(settings, lines, ordered), made_of, fair, solved, movement)
-        unshared, loans = made_of(options)
-        asked = fair(unshared)
-        problem, solution = solved(asked)
-        step = np.where(options.machines, 1.0, STEPS[BANDWIDTH])[:, None]
-        hot, warm = (np.round(machines * step, 6)[:, lines.block_of_hour] for machines in (loans.placed(solution), solution.warm))
-        needed, minimum = (ordered.loc[at >= 0, name].to_numpy(float).reshape(len(lines.keys), hours) for name in ("needed", "minimum"))
-        leased, leased_usd = (moved[:, lines.block_of_hour] for moved in loans.moved(solution))
-        held, buys = hot + leased + warm, np.round(bought(problem, solution) * step, 6)[:, lines.block_of_hour]
-        part = parts_of_need(options, lines.asked, held + buys, needed, minimum.max(axis=1))
-        cold, unmet = served_late(part, held, buys)
-        pools = pool_words(settings, options, solution.warm, late_service(settings, options, scarce).on_spot)
-        told = reasons(problem, solution, lines.demand) + pools + loans.words(solution) + movement.words(asked, problem)
-        why = told[:, lines.block_of_hour]
-        why += unserved_words(options, unmet, unserved_because(problem, solution)[options.place][:, lines.block_of_hour])
-        values = {
-            "needed": part,
-            "hot": hot,
-            "warm": warm,
-            "cold": cold,
-            "unmet": unmet,
-            "leased": leased,
-            "leased_usd": leased_usd,
-            "why": why,
-        }
-        plan = rows_by_type(plan, options, at, values=values)
-        limits = tuple(binding_limits(problem, solution).values())
+        made = _machines(settings, lines, ordered, made_of, movement, times)
+        why = pool_words(settings, made.options, made.solution.warm, late_service(settings, made.options, scarce).on_spot)
+        plan = rows_by_type(plan, made.options, at, values=_amounts(lines, ordered[at >= 0], made, why))
+        limits = tuple(binding_limits(made.problem, made.solution).values())
         plan["limits"] = pd.Series([limits] * len(plan), index=plan.index)
     plan["tier"] = confidence_tier(settings.policy, plan["confidence"])
     return plan
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What the program made of the lines.
+
+    Attributes:
+        asked: the problem as the settings put it; problem: the one that has a solution.
+    """
+
+    options: Options
+    loans: Loans
+    movement: Movement
+    asked: Problem
+    problem: Problem
+    solution: Solution
+
+
+def _machines(
+    settings: Settings,
+    lines: Lines,
+    ordered: pd.DataFrame,
+    made_of: Callable[[Options], tuple[Problem, Loans]],
+    movement: Movement,
+    times: Array,
+) -> _Made:
+    weight = times * np.array([settings.services[service].weight for _, service, _ in lines.keys])[:, None]
+    fair = partial(_fair, settings, weight=weight)
+    solved = partial(_solved, settings, lines, start=ordered["ds"].iloc[0])
+    options = _worth_using(options_of(settings, lines, ordered), made_of, fair, solved, movement)
+    unshared, loans = made_of(options)
+    asked = fair(unshared)
+    return _Made(options, loans, movement, asked, *solved(asked))
+
+
+def _amounts(lines: Lines, ordered: pd.DataFrame, made: _Made, pools: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
+    """Columns of the plan by option and hour; `ordered` are the rows of `lines`, `pools` says how their machines wait and are bought."""
+    options, problem, solution, block = made.options, made.problem, made.solution, lines.block_of_hour
+    step = np.where(options.machines, 1.0, STEPS[BANDWIDTH])[:, None]
+    hot, warm = (np.round(machines * step, 6)[:, block] for machines in (made.loans.placed(solution), solution.warm))
+    needed, minimum = (ordered[name].to_numpy(float).reshape(len(lines.keys), -1) for name in ("needed", "minimum"))
+    leased, leased_usd = (moved[:, block] for moved in made.loans.moved(solution))
+    held, buys = hot + leased + warm, np.round(bought(problem, solution) * step, 6)[:, block]
+    part = parts_of_need(options, lines.asked, held + buys, needed, minimum.max(axis=1))
+    cold, unmet = served_late(part, held, buys)
+    told = reasons(problem, solution, lines.demand) + pools + made.loans.words(solution) + made.movement.words(made.asked, problem)
+    why = told[:, block] + unserved_words(options, unmet, unserved_because(problem, solution)[options.place][:, block])
+    amounts = {"needed": part, "hot": hot, "warm": warm, "cold": cold, "unmet": unmet, "leased": leased, "leased_usd": leased_usd}
+    return {**amounts, "why": why}
 
 
 def _worth_using(

@@ -9,8 +9,8 @@ from headroom.errors import BadInputError
 from headroom.settings import Settings
 from infra.boosts import Boost, boosts_known, boosts_of, grant_boost, hours_left
 from infra.ledger import Ledger
-from infra.planner import plan_capacity
 from tests.infra.forecast_rows import ISSUE, forecasts, settings
+from tests.infra.planned_rows import planned_rows
 
 HOUR = pd.Timedelta("1h")
 TROUBLE = Boost("tenants", ISSUE, ISSUE + 2 * HOUR, "errors above the SLO")
@@ -28,8 +28,8 @@ def _hot(plan: pd.DataFrame, service: str) -> list[float]:
 
 def _plans(asked: Settings, policy: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     frame = forecasts(asked, median=100.0, confidence=0.3)
-    plain = plan_capacity(asked, frame, issue_time=ISSUE, policy=policy)
-    return plain, plan_capacity(asked, frame, issue_time=ISSUE, policy=policy, boosts=[TROUBLE])
+    plain = planned_rows(asked, frame, issue_time=ISSUE, policy=policy)
+    return plain, planned_rows(asked, frame, issue_time=ISSUE, policy=policy, boosts=[TROUBLE])
 
 
 def test_a_boost_is_kept_with_its_reason_and_asking_again_changes_nothing(ledger: Ledger) -> None:

@@ -14,11 +14,11 @@ from headroom.settings import Settings
 from infra.bill import held_hours
 from infra.ledger import Ledger
 from infra.ledger_rows import Holding
-from infra.planner import plan_capacity
 from infra.run_history import run_history
 from infra.running import RunHistory
 from infra.targets import MachineTarget, desired_state
 from tests.infra.forecast_rows import ISSUE, forecasts, set_demand, settings
+from tests.infra.planned_rows import planned_rows
 
 HOUR = pd.Timedelta("1h")
 US = "us-central1"
@@ -46,7 +46,7 @@ class Chain:
         frame = set_demand(frame, f"{US}/tenants/cpu", list(load_of(pd.date_range(issue, periods=72, freq="h"))))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("infra.policies.optimal._SMALL", 0)  # rounded, as large plans are
-            return plan_capacity(self.settings, frame, issue_time=issue, history=self.history(issue))
+            return planned_rows(self.settings, frame, issue_time=issue, history=self.history(issue))
 
     def act(self, issue: pd.Timestamp, plan: pd.DataFrame) -> None:
         self.plans[issue] = plan
@@ -147,8 +147,8 @@ def test_a_backfilled_plan_is_the_same_whatever_was_held_later(ledger: Ledger) -
 def test_where_nothing_is_known_the_first_hour_starts_nothing(ledger: Ledger) -> None:
     chain = Chain(ledger, settings("{name: optimal, flaps_per_day: 2, least_run_hours: 5}"))
     frame = set_demand(forecasts(chain.settings, median=5.0), f"{US}/tenants/cpu", wave(pd.date_range(ISSUE, periods=72, freq="h")))
-    unknown = plan_capacity(chain.settings, frame, issue_time=ISSUE)
-    pd.testing.assert_frame_equal(plan_capacity(chain.settings, frame, issue_time=ISSUE, history=chain.history(ISSUE)), unknown)
+    unknown = planned_rows(chain.settings, frame, issue_time=ISSUE)
+    pd.testing.assert_frame_equal(planned_rows(chain.settings, frame, issue_time=ISSUE, history=chain.history(ISSUE)), unknown)
 
 
 def test_where_too_much_moved_already_nothing_more_does_and_the_line_says_so(ledger: Ledger) -> None:

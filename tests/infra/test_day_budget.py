@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from headroom.settings import Settings
 from infra.day_budget import SpentToday, day_budgets
-from infra.planner import plan_capacity
 from infra.targets import desired_state
 from tests.infra.forecast_rows import ISSUE, forecasts, set_demand, settings
+from tests.infra.planned_rows import planned_rows
 from tests.infra.test_held_cost import HOUR, usd_per_hour
 
 DISK = "us-central1/tenants/storage"
@@ -43,7 +43,7 @@ def chain(chosen: Settings, *, begin: pd.Timestamp, hours: int, seed: int) -> di
         so_far = SpentToday(spent.get(today, 0.0), min(known, issue.hour))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("infra.policies.optimal._SMALL", 0)  # rounded, as large plans are: branch and bound takes seconds for each
-            plan = plan_capacity(chosen, told(chosen, issue=issue, loads=loads), issue_time=issue, spent=so_far)
+            plan = planned_rows(chosen, told(chosen, issue=issue, loads=loads), issue_time=issue, spent=so_far)
         for hour in pd.date_range(issue, periods=chosen.policy.hold_hours, freq="h"):
             spent[hour.normalize()] = spent.get(hour.normalize(), 0.0) + held_usd(chosen, plan, issue)
         known += chosen.policy.hold_hours
@@ -79,7 +79,7 @@ def test_where_too_much_is_spent_the_floors_are_held_until_midnight_and_the_plan
     """900 of 200 USD: the budget was lowered in the middle of the day."""
     chosen = settings(f"{{name: {policy}, budget_usd_per_day: 200}}")
     issue = ISSUE + 12 * HOUR
-    plan = plan_capacity(chosen, told(chosen, issue=issue, loads=[20.0] * 72), issue_time=issue, spent=SpentToday(spent, 12))
+    plan = planned_rows(chosen, told(chosen, issue=issue, loads=[20.0] * 72), issue_time=issue, spent=SpentToday(spent, 12))
     today = plan[plan["ds"] < ISSUE + 24 * HOUR]
     machines = today[today["resource"] == "instances"]
     assert machines.groupby("service")["hot"].max().to_dict() == {"edge": 1, "scores": 0, "tenants": 2}
@@ -99,7 +99,7 @@ def test_services_of_the_program_have_their_floors_beside_services_that_take_all
     chosen = settings(text)
     services = {**chosen.services, "tenants": chosen.services["tenants"].model_copy(update={"policy": "optimal"})}
     mixed = chosen.model_copy(update={"services": services})
-    plan = plan_capacity(mixed, told(chosen, issue=ISSUE, loads=[300.0] * 72), issue_time=ISSUE)
+    plan = planned_rows(mixed, told(chosen, issue=ISSUE, loads=[300.0] * 72), issue_time=ISSUE)
     tenants = plan[(plan["service"] == "tenants") & (plan["resource"] == "instances")]
     assert tenants["policy"].eq("optimal").all()
     assert tenants["hot"].min() >= 2

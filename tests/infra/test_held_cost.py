@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from headroom.errors import BadInputError
 from headroom.settings import Settings, parse_settings
 from infra.held_cost import held_usd_by_hour
-from infra.planner import plan_capacity
 from infra.targets import BandwidthTarget, MachineTarget, desired_state
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand, settings
+from tests.infra.planned_rows import planned_rows
 
 HOUR = pd.Timedelta("1h")
 # One hour of eight times the load on each day.
@@ -50,7 +50,7 @@ def usd_per_hour(chosen: Settings, region: str, target: object) -> float:
 
 
 def plan_of(chosen: Settings, frame: pd.DataFrame) -> pd.DataFrame:
-    return plan_capacity(chosen, frame, issue_time=ISSUE)
+    return planned_rows(chosen, frame, issue_time=ISSUE)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import pytest
 
 from headroom.allocation import make_plan
 from headroom.settings import Settings, parse_settings
-from infra.planner import plan_capacity
 from infra.policies.leasing import round_trip_ms
 from infra.prices import EGRESS_USD_PER_GIB, list_prices
 from models.outcomes import judge
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand
 from tests.infra.installation import HOUR, installation, measure
+from tests.infra.planned_rows import planned_rows
 
 PAIR = "us-central1: {zones: [us-central1-a], quotas: {N2_CPUS: 1000}, lends_vcpus: LENDS}"
 TEXT = (
@@ -32,7 +32,7 @@ def _settings(*, lends: float = 400, peer: str = "us-central1", slo: str = "slo:
 
 
 def _edge(settings: Settings, region: str, frame: pd.DataFrame | None = None) -> pd.DataFrame:
-    plan = plan_capacity(settings, forecasts(settings, median=60.0) if frame is None else frame, issue_time=ISSUE)
+    plan = planned_rows(settings, forecasts(settings, median=60.0) if frame is None else frame, issue_time=ISSUE)
     rows = (plan["service"] == "edge") & (plan["region"] == region) & (plan["resource"] == "instances")
     return plan[rows].sort_values("ds")
 

@@ -13,9 +13,9 @@ from headroom.settings import Settings, parse_settings
 from headroom.settings_services import Capacity
 from infra.capacity_need import capacity_need
 from infra.machine_types import COMPUTE, allowed_types, carried
-from infra.planner import plan_capacity
 from infra.prices import list_prices
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand
+from tests.infra.planned_rows import planned_rows
 
 EDGE, TENANTS = "machine_type: n2-standard-8,", "machine_type: n2-standard-4, target_utilisation: 1.0"
 
@@ -28,7 +28,7 @@ def _settings(
 
 
 def _plan(settings: Settings, frame: pd.DataFrame | None = None) -> pd.DataFrame:
-    plan = plan_capacity(settings, forecasts(settings, median=100.0, hours=24) if frame is None else frame, issue_time=ISSUE)
+    plan = planned_rows(settings, forecasts(settings, median=100.0, hours=24) if frame is None else frame, issue_time=ISSUE)
     assert conform(TABLES["plans"], plan).num_rows == len(plan)
     return plan
 

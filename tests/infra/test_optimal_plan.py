@@ -12,8 +12,8 @@ from headroom.schemas import TABLES, conform
 from headroom.settings import Settings, parse_settings
 from infra.boosts import Boost
 from infra.capacity_need import LINE
-from infra.planner import plan_capacity
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand
+from tests.infra.planned_rows import planned_rows
 
 VCPUS = {"edge": 8.0, "tenants": 4.0, "scores": 4.0}
 
@@ -24,7 +24,7 @@ def _settings(*, quota: int = 1000, budget: float = 10_000, services: str = "") 
 
 
 def _plan(settings: Settings, frame: pd.DataFrame | None = None, **changes: float) -> pd.DataFrame:
-    return plan_capacity(settings, forecasts(settings, median=100.0, **changes) if frame is None else frame, issue_time=ISSUE)
+    return planned_rows(settings, forecasts(settings, median=100.0, **changes) if frame is None else frame, issue_time=ISSUE)
 
 
 def _rows(plan: pd.DataFrame, service: str, resource: str = "instances", region: str = "us-central1") -> pd.DataFrame:
@@ -166,14 +166,14 @@ def test_what_cannot_be_reserved_stays_cold() -> None:
 def test_an_unknown_policy_is_refused_with_the_names_there_are() -> None:
     settings = _settings()
     with pytest.raises(BadInputError, match="no policy 'best'; there is: tiered, newsvendor, reactive, static, optimal"):
-        plan_capacity(settings, forecasts(settings), issue_time=ISSUE, policy="best")
+        planned_rows(settings, forecasts(settings), issue_time=ISSUE, policy="best")
 
 
 def test_the_newsvendor_buys_the_quantile_that_pays_and_static_the_peak() -> None:
     settings = _settings()
     frame = forecasts(settings, median=100.0)
     peak = set_demand(frame, "us-central1/scores/requests", [40.0] * 71 + [400.0])
-    newsvendor, static = (plan_capacity(settings, peak, issue_time=ISSUE, policy=name) for name in ("newsvendor", "static"))
+    newsvendor, static = (planned_rows(settings, peak, issue_time=ISSUE, policy=name) for name in ("newsvendor", "static"))
     assert _rows(newsvendor, "scores")["hot"].iloc[0] == 1
     assert set(_rows(static, "scores")["hot"]) == {10}
     assert _rows(newsvendor, "edge")["hot"].iloc[0] > _rows(newsvendor, "tenants")["hot"].iloc[0] > 0
@@ -185,7 +185,7 @@ def test_the_newsvendor_buys_the_quantile_that_pays_and_static_the_peak() -> Non
 @example(quota=148, budget=711.0, median=31.5)  # standby that served nobody, within the gap of branch and bound
 def test_no_plan_exceeds_quota_or_budget(quota: int, budget: float, median: float) -> None:
     settings = _settings(quota=quota, budget=budget)
-    plan = plan_capacity(settings, forecasts(settings, median=median), issue_time=ISSUE)
+    plan = planned_rows(settings, forecasts(settings, median=median), issue_time=ISSUE)
     assert _vcpus(plan).max() <= quota
     assert not np.signbit(plan[["hot", "warm", "cold", "unmet", "leased", "leased_usd"]]).any(axis=None), "no negative zero"
     assert not plan["why"].str.startswith(";").any()
@@ -197,8 +197,7 @@ def test_no_plan_exceeds_quota_or_budget(quota: int, budget: float, median: floa
 
 def test_fair_shares_instead_of_the_highest_bid() -> None:
     by_bids, fair = (
-        plan_capacity(_policy(f"{{name: optimal, fairness: {rule}}}", quota=250), _same(), issue_time=ISSUE)
-        for rule in ("bids", "dominant")
+        planned_rows(_policy(f"{{name: optimal, fairness: {rule}}}", quota=250), _same(), issue_time=ISSUE) for rule in ("bids", "dominant")
     )
     assert _rows(by_bids, "tenants")["hot"].mean() < 5, "the floor of two, and what is left over"
     assert _rows(fair, "tenants")["hot"].mean() > 12
@@ -216,9 +215,9 @@ def test_a_weight_and_a_boost_enlarge_a_fair_share(rule: str) -> None:
     usual, weighed, boosted = (
         (rows := _rows(plan, "tenants"))["hot"].to_numpy() + rows["warm"].to_numpy()
         for plan in (
-            plan_capacity(plain, frame, issue_time=ISSUE),
-            plan_capacity(heavy, frame, issue_time=ISSUE),
-            plan_capacity(plain, frame, issue_time=ISSUE, boosts=[boost]),
+            planned_rows(plain, frame, issue_time=ISSUE),
+            planned_rows(heavy, frame, issue_time=ISSUE),
+            planned_rows(plain, frame, issue_time=ISSUE, boosts=[boost]),
         )
     )
     assert (weighed > usual).all()
@@ -232,7 +231,7 @@ def test_machines_start_and_stop_no_more_often_than_allowed_and_run_as_long_as_a
     frame = set_demand(_same(), "us-central1/tenants/cpu", wave)
     frame = set_demand(frame, "us-central1/tenants/memory", [10.0] * 72)
     free, calm, long = (
-        _rows(plan_capacity(_policy(f"{{name: optimal, hour_blocks: {blocks}, {more}}}"), frame, issue_time=ISSUE), "tenants").set_index(
+        _rows(planned_rows(_policy(f"{{name: optimal, hour_blocks: {blocks}, {more}}}"), frame, issue_time=ISSUE), "tenants").set_index(
             "ds"
         )["hot"]
         for more in ("least_run_hours: 0", "flaps_per_day: 20", f"least_run_hours: {2 * spell}")
@@ -251,7 +250,7 @@ def test_mixed_blocks_plan_the_first_day_by_the_hour_and_then_six_hours_for_thei
         frame = set_demand(frame, series, [4.0 + hour % 5 for hour in range(72)])
     frame = set_demand(frame, "us-central1/edge/cpu", [8.0] * 72)
     hourly, mixed = (
-        plan_capacity(_policy(f"{{name: optimal, hour_blocks: {name}}}"), frame, issue_time=ISSUE) for name in ("hourly", "mixed")
+        planned_rows(_policy(f"{{name: optimal, hour_blocks: {name}}}"), frame, issue_time=ISSUE) for name in ("hourly", "mixed")
     )
     first = hourly["ds"] < ISSUE + pd.Timedelta("24h")
     pd.testing.assert_frame_equal(hourly[first][["hot", "warm"]], mixed[first][["hot", "warm"]])
@@ -266,7 +265,7 @@ def test_a_bid_says_how_much_of_the_demand_is_worth_serving() -> None:
     """The first 40 vCPU are worth a lot, what is above them next to nothing: tenants hold ten machines of four vCPU."""
     bid = "    bid: [{up_to: 40, usd_per_unit_hour: 9}, {usd_per_unit_hour: 0.001}]\n"
     settings = _settings(services=bid)
-    hot = _rows(plan_capacity(settings, forecasts(settings, median=100.0), issue_time=ISSUE), "tenants")["hot"]
+    hot = _rows(planned_rows(settings, forecasts(settings, median=100.0), issue_time=ISSUE), "tenants")["hot"]
     assert set(hot) == {10}
     assert _rows(_plan(_settings()), "tenants")["hot"].min() > 10
 

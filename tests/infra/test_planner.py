@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from headroom.errors import BadInputError
 from headroom.schemas import TABLES, conform
 from infra.budget import approval_needed, plan_usd_per_day
-from infra.planner import plan_capacity
 from infra.prices import BANDWIDTH_USD_PER_GBPS_HOUR, list_prices
 from tests.infra.forecast_rows import ISSUE, forecasts, set_demand, settings
+from tests.infra.planned_rows import planned_rows
 
 LOAD = "us-central1/scores/requests"
 
@@ -22,7 +22,7 @@ def _rows(plan: pd.DataFrame, service: str, resource: str = "instances", region:
 
 
 def _steady(**changes: float) -> pd.DataFrame:
-    return plan_capacity(settings(), forecasts(settings(), **changes), issue_time=ISSUE)
+    return planned_rows(settings(), forecasts(settings(), **changes), issue_time=ISSUE)
 
 
 def test_the_plan_fits_the_declared_table() -> None:
@@ -44,21 +44,21 @@ def test_demand_becomes_machines() -> None:
 
 def test_memory_decides_when_it_needs_more_machines() -> None:
     frame = set_demand(forecasts(settings()), "us-central1/tenants/memory", [161.0] * 72)
-    plan = plan_capacity(settings(), frame, issue_time=ISSUE)
+    plan = planned_rows(settings(), frame, issue_time=ISSUE)
     assert set(_rows(plan, "tenants")["needed"]) == {11}
     assert "161 GiB -> 11 x n2-standard-4" in _rows(plan, "tenants")["why"].iloc[0]
 
 
 def test_a_quantile_between_two_columns_is_interpolated() -> None:
     between = settings("{quantile: 0.85}")
-    plan = plan_capacity(between, forecasts(between, median=100.0), issue_time=ISSUE)
+    plan = planned_rows(between, forecasts(between, median=100.0), issue_time=ISSUE)
     assert set(_rows(plan, "tenants", "storage")["needed"]) == {135}
 
 
 def test_the_least_sure_resource_sets_the_tier_of_its_service() -> None:
     frame = forecasts(settings())
     frame.loc[frame["unique_id"] == "us-central1/edge/bandwidth", "confidence"] = 0.7
-    plan = plan_capacity(settings(), frame, issue_time=ISSUE)
+    plan = planned_rows(settings(), frame, issue_time=ISSUE)
     assert set(_rows(plan, "edge")["tier"]) == {"medium"}
     assert set(_rows(plan, "edge", region="asia-east1")["tier"]) == {"high"}
 
@@ -85,7 +85,7 @@ def test_cost_is_list_price_of_what_is_held() -> None:
 
 def test_the_peak_cost_is_the_highest_hour_held_all_the_time() -> None:
     frame = set_demand(forecasts(settings()), LOAD, [40.0] * 71 + [400.0])
-    rows = _rows(plan_capacity(settings(), frame, issue_time=ISSUE), "scores")
+    rows = _rows(planned_rows(settings(), frame, issue_time=ISSUE), "scores")
     np.testing.assert_allclose(rows["peak_cost_usd"], 10 * 0.194236)
     assert rows["cost_usd"].sum() < rows["peak_cost_usd"].sum() / 8
 
@@ -94,7 +94,7 @@ def test_capacity_is_there_before_its_hour() -> None:
     demand = [10.0] * 72
     demand[10] = 100.0
     frame = set_demand(forecasts(settings()), "us-central1/edge/cpu", demand)
-    rows = _rows(plan_capacity(settings(), frame, issue_time=ISSUE), "edge")
+    rows = _rows(planned_rows(settings(), frame, issue_time=ISSUE), "edge")
     assert list(rows["hot"].iloc[7:12]) == [3, 25, 25, 25, 3]  # boots in 90 minutes: two hours ahead
     assert "already what the next hours need" in rows["why"].iloc[8]
     assert list(rows["needed"].iloc[7:12]) == [3, 3, 3, 25, 3]
@@ -114,7 +114,7 @@ def test_every_hour_holds_what_the_hours_within_its_lead_need(demand: list[float
     model = model.model_copy(update={"services": {**model.services, "scores": timed}})
     frame = set_demand(forecasts(model, hours=12), LOAD, demand)
     frame.loc[frame["unique_id"] == LOAD, "confidence"] = confidence
-    rows = _rows(plan_capacity(model, frame, issue_time=ISSUE), "scores").reset_index(drop=True)
+    rows = _rows(planned_rows(model, frame, issue_time=ISSUE), "scores").reset_index(drop=True)
     sure = rows["tier"] == "high"
     hours = np.arange(12)
     for hour in hours:
@@ -135,7 +135,7 @@ def test_bandwidth_without_an_interconnect_is_cold_and_says_so() -> None:
 def test_a_tight_budget_takes_from_the_least_critical_first_and_says_so() -> None:
     free = _steady(median=100.0)
     tight = settings(f"{{budget_usd_per_day: {plan_usd_per_day(free) - 100:.0f}}}")
-    plan = plan_capacity(tight, forecasts(tight, median=100.0), issue_time=ISSUE)
+    plan = planned_rows(tight, forecasts(tight, median=100.0), issue_time=ISSUE)
     assert plan_usd_per_day(plan) <= tight.policy.budget_usd_per_day
     gave = plan["why"].str.contains("from hot to warm")
     assert set(plan[gave]["service"]) == {"tenants"}
@@ -150,19 +150,19 @@ def test_a_budget_that_no_day_can_meet_is_refused_with_the_amount_that_would_do(
         BadInputError,
         match=r"the day from 2026-07-09T00:00:00\+00:00 costs .* only minimum_instances hot, above policy.budget_usd_per_day 5",
     ):
-        plan_capacity(tight, forecasts(tight, median=100.0), issue_time=ISSUE)
+        planned_rows(tight, forecasts(tight, median=100.0), issue_time=ISSUE)
 
 
 def test_only_the_asked_regions_are_planned() -> None:
-    plan = plan_capacity(settings(), forecasts(settings()), issue_time=ISSUE, regions=["asia-east1"])
+    plan = planned_rows(settings(), forecasts(settings()), issue_time=ISSUE, regions=["asia-east1"])
     assert set(plan["region"]) == {"asia-east1"}
     with pytest.raises(BadInputError, match=r"region 'atlantis' is not in capacity.yaml; known: us-central1, asia-east1"):
-        plan_capacity(settings(), forecasts(settings()), issue_time=ISSUE, regions=["atlantis"])
+        planned_rows(settings(), forecasts(settings()), issue_time=ISSUE, regions=["atlantis"])
 
 
 def test_an_older_forecast_serves_the_hours_it_has_left_and_says_so() -> None:
     later = ISSUE + pd.Timedelta("6h")
-    plan = plan_capacity(settings(), forecasts(settings()), issue_time=later)
+    plan = planned_rows(settings(), forecasts(settings()), issue_time=later)
     assert plan["ds"].min() == later
     assert plan["ds"].nunique() == 66
     assert plan["why"].str.contains("forecast of 2026-07-08T00:00:00+00:00, the last good one", regex=False).all()
@@ -170,7 +170,7 @@ def test_an_older_forecast_serves_the_hours_it_has_left_and_says_so() -> None:
 
 def test_a_forecast_from_the_future_is_refused() -> None:
     with pytest.raises(BadInputError, match=r"issued 2026-07-08T06:00:00.*after the plan's issue time"):
-        plan_capacity(settings(), forecasts(settings(), issue=ISSUE + pd.Timedelta("6h")), issue_time=ISSUE)
+        planned_rows(settings(), forecasts(settings(), issue=ISSUE + pd.Timedelta("6h")), issue_time=ISSUE)
 
 
 def _spoilt(column: str, value: object) -> pd.DataFrame:
@@ -198,13 +198,13 @@ def _spoilt(column: str, value: object) -> pd.DataFrame:
 )
 def test_a_bad_forecast_is_refused_by_name(frame: pd.DataFrame, message: str) -> None:
     with pytest.raises(BadInputError, match=message):
-        plan_capacity(settings(), frame, issue_time=ISSUE)
+        planned_rows(settings(), frame, issue_time=ISSUE)
 
 
 def test_a_service_without_a_whole_forecast_is_left_out_and_named_and_the_others_are_planned(caplog: pytest.LogCaptureFixture) -> None:
-    whole = plan_capacity(settings(), forecasts(settings()), issue_time=ISSUE)
+    whole = planned_rows(settings(), forecasts(settings()), issue_time=ISSUE)
     region, service, _ = LOAD.split("/")
-    plan = plan_capacity(settings(), forecasts(settings()).query(f"unique_id != '{LOAD}'"), issue_time=ISSUE)
+    plan = planned_rows(settings(), forecasts(settings()).query(f"unique_id != '{LOAD}'"), issue_time=ISSUE)
     assert f"{service} in {region} is not planned: no forecast of {LOAD}; what it holds stays" in caplog.text
     others = whole[~((whole["region"] == region) & (whole["service"] == service))]
     pd.testing.assert_frame_equal(plan, others.reset_index(drop=True))
@@ -214,7 +214,7 @@ def test_bandwidth_is_not_planned_where_a_part_of_its_sum_is_unknown() -> None:
     full = forecasts(settings())
     shares = full[full["resource"] == "bandwidth"].drop_duplicates(["region", "service"])
     region, gone = shares.iloc[0][["region", "unique_id"]]
-    plan = plan_capacity(settings(), full[full["unique_id"] != gone], issue_time=ISSUE)
+    plan = planned_rows(settings(), full[full["unique_id"] != gone], issue_time=ISSUE)
     assert plan[(plan["region"] == region) & (plan["resource"] == "bandwidth")].empty
 
 
@@ -222,7 +222,7 @@ def test_no_whole_service_at_all_is_refused() -> None:
     full = forecasts(settings())
     one_each = full.drop_duplicates(["region", "service"])["unique_id"]
     with pytest.raises(BadInputError, match="no service has all of its series; score again"):
-        plan_capacity(settings(), full[~full["unique_id"].isin(one_each)], issue_time=ISSUE)
+        planned_rows(settings(), full[~full["unique_id"].isin(one_each)], issue_time=ISSUE)
 
 
 def test_a_series_that_nobody_asked_for_is_refused() -> None:
@@ -230,12 +230,12 @@ def test_a_series_that_nobody_asked_for_is_refused() -> None:
     frame.loc[frame["unique_id"] == LOAD, ["unique_id", "service"]] = ["us-central1/ghost/requests", "ghost"]
     frame = pd.concat([frame, forecasts(settings()).query(f"unique_id == '{LOAD}'")])
     with pytest.raises(BadInputError, match="series us-central1/ghost/requests is not asked for"):
-        plan_capacity(settings(), frame, issue_time=ISSUE)
+        planned_rows(settings(), frame, issue_time=ISSUE)
 
 
 def test_an_unknown_policy_is_refused() -> None:
     with pytest.raises(BadInputError, match="no policy 'bold'; there is: tiered"):
-        plan_capacity(settings(), forecasts(settings()), issue_time=ISSUE, policy="bold")
+        planned_rows(settings(), forecasts(settings()), issue_time=ISSUE, policy="bold")
 
 
 def test_an_increase_above_the_limit_needs_a_person() -> None:

@@ -9,13 +9,13 @@ import pytest
 from headroom.errors import BadInputError, SettingsError
 from headroom.settings import Settings, parse_settings
 from infra.capacity_need import capacity_need
-from infra.planner import plan_capacity
 from infra.policies.late_service import LateService, late_service
 from infra.policies.machine_options import options_of
 from infra.policies.plan_lines import lines_of
 from infra.prices import list_prices
 from infra.targets import MachineTarget, desired_state
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts
+from tests.infra.planned_rows import planned_rows
 
 US, N2 = "us-central1", "n2-standard-4"
 TENANTS = "machine_type: n2-standard-4, target_utilisation: 1.0, minimum_instances: 2"
@@ -30,7 +30,7 @@ def _settings(tenants: str = "", *, policy: str = "name: optimal", region: str =
 
 def _tenants(settings: Settings, scarce: Mapping[tuple[str, str], float] | None = None) -> pd.DataFrame:
     rows = forecasts(settings, median=100.0)
-    plan = plan_capacity(settings, rows[rows["service"] == "tenants"], issue_time=ISSUE, scarce=scarce)
+    plan = planned_rows(settings, rows[rows["service"] == "tenants"], issue_time=ISSUE, scarce=scarce or {})
     return plan[plan["resource"] == "instances"]
 
 
@@ -80,7 +80,7 @@ def test_with_spot_less_is_held_and_the_line_says_so() -> None:
 def test_standby_has_the_price_and_the_time_of_how_it_waits(standby: str, usd: float) -> None:
     settings = _settings(f", standby: {standby}, boot_minutes: 30", policy="name: tiered")
     rows = forecasts(settings, median=100.0, confidence=0.3)
-    plan = plan_capacity(settings, rows, issue_time=ISSUE)
+    plan = planned_rows(settings, rows, issue_time=ISSUE)
     mine = plan[(plan["service"] == "tenants") & (plan["resource"] == "instances")]
     assert (mine["warm"] > 0).all()
     np.testing.assert_allclose(mine["cost_usd"], mine["hot"] * list_prices().hot_usd_per_hour(N2, US) + mine["warm"] * usd)

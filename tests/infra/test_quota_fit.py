@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from headroom.errors import BadInputError
 from headroom.settings import Settings, parse_settings
-from infra.planner import plan_capacity
 from infra.prices import list_prices
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, set_demand
+from tests.infra.planned_rows import planned_rows
 
 BY_HOUR = ("tiered", "newsvendor", "reactive", "static")
 
@@ -36,8 +36,8 @@ def _most_vcpus(plan: pd.DataFrame) -> float:
 def test_the_least_critical_gives_first_and_says_which_quota(policy: str) -> None:
     """Edge needs 35 machines of 8 vCPU: with 284 vCPU the others keep what their minimum is."""
     settings = _settings(policy, 292)
-    plan = plan_capacity(settings, forecasts(settings, median=100.0), issue_time=ISSUE)
-    wide = plan_capacity(_settings(policy, 1000), forecasts(settings, median=100.0), issue_time=ISSUE)
+    plan = planned_rows(settings, forecasts(settings, median=100.0), issue_time=ISSUE)
+    wide = planned_rows(_settings(policy, 1000), forecasts(settings, median=100.0), issue_time=ISSUE)
     edge, tenants = _machines(plan, "edge"), _machines(plan, "tenants")
     pools = ["hot", "warm", "cold"]
     assert set(tenants["hot"]) == {2}
@@ -62,7 +62,7 @@ def test_no_plan_of_any_policy_exceeds_a_quota(policy: str, tenants: str, quota:
     settings = _settings(policy, quota, tenants=tenants)
     frame = forecasts(settings, hours=12, median=median, confidence=confidence)
     frame = set_demand(frame, "us-central1/edge/cpu", [2 * median if hour == peak else median for hour in range(12)])
-    plan = plan_capacity(settings, frame, issue_time=ISSUE)
+    plan = planned_rows(settings, frame, issue_time=ISSUE)
     served = plan["hot"] + plan["warm"] + plan["cold"]
     assert _most_vcpus(plan) <= quota
     assert (served + plan["unmet"] >= plan["needed"] - 1e-6).all()
@@ -72,7 +72,7 @@ def test_no_plan_of_any_policy_exceeds_a_quota(policy: str, tenants: str, quota:
 
 def test_services_of_both_kinds_keep_to_the_quota_together_and_the_program_keeps_its_minimum() -> None:
     settings = _settings("optimal", 100, tenants="    policy: static\n")
-    plan = plan_capacity(settings, forecasts(settings, median=100.0, hours=6), issue_time=ISSUE)
+    plan = planned_rows(settings, forecasts(settings, median=100.0, hours=6), issue_time=ISSUE)
     assert _most_vcpus(plan) <= 100
     assert set(_machines(plan, "tenants")["hot"]) == {23}, "100 vCPU less the one machine of 8 that edge must have"
     assert (_machines(plan, "edge")["hot"] >= 1).all()
@@ -80,7 +80,7 @@ def test_services_of_both_kinds_keep_to_the_quota_together_and_the_program_keeps
 
 def test_families_without_a_quota_of_their_own_share_one() -> None:
     settings = _settings("tiered", 0, quotas="CPUS: 292")
-    plan = plan_capacity(settings, forecasts(settings, median=100.0), issue_time=ISSUE)
+    plan = planned_rows(settings, forecasts(settings, median=100.0), issue_time=ISSUE)
     assert _most_vcpus(plan) <= 292
     assert _machines(plan, "tenants")["why"].str.contains("CPUS of us-central1 binds").all()
 
@@ -89,7 +89,7 @@ def test_what_leads_on_the_next_hours_gives_too_and_says_so() -> None:
     """A peak of 20 machines is asked for two hours ahead; in the hours before it nothing is unserved."""
     settings = _settings("tiered", 96)
     frame = set_demand(forecasts(settings, median=4.0), "asia-east1/edge/cpu", [8.0] * 40 + [80.0] + [8.0] * 31)
-    plan = plan_capacity(settings, frame, issue_time=ISSUE)
+    plan = planned_rows(settings, frame, issue_time=ISSUE)
     edge = plan[(plan["service"] == "edge") & (plan["region"] == "asia-east1") & (plan["resource"] == "instances")].sort_values("ds")
     assert edge["hot"].tolist()[38:41] == [12, 12, 12]
     assert edge["unmet"].tolist()[38:41] == [0, 0, 8]
@@ -99,4 +99,4 @@ def test_what_leads_on_the_next_hours_gives_too_and_says_so() -> None:
 def test_a_quota_below_the_minimum_is_refused_with_both_figures() -> None:
     settings = _settings("tiered", 12)
     with pytest.raises(BadInputError, match=r"minimum_instances .* us-central1 take 16 vCPU, above regions.us-central1.quotas N2_CPUS 12"):
-        plan_capacity(settings, forecasts(settings, median=100.0), issue_time=ISSUE)
+        planned_rows(settings, forecasts(settings, median=100.0), issue_time=ISSUE)

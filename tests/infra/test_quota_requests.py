@@ -13,7 +13,7 @@ from headroom.plan_text import print_plan
 from headroom.report import write_report
 from headroom.runtime import Runtime
 from headroom.summary import print_summary, summarise
-from infra.planner import plan_with_limits
+from infra.planner import plan_capacity
 from infra.quota_requests import quota_requests
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts
 from tests.infra.installation import HOUR, installation
@@ -84,7 +84,7 @@ def test_nothing_is_asked_for_where_the_quotas_are_enough(tmp_path: Path, policy
 def test_a_region_that_borrows_asks_only_where_peers_do_not_lend_it_all_for_less(lends: int, asks: list[str]) -> None:
     """Asia's quota is 12 machines and it needs 21; those of us-central1 cost less."""
     settings = leasing_settings(lends=lends)
-    made = plan_with_limits(settings, forecasts(settings, median=60.0, hours=24), issue_time=ISSUE)
+    made = plan_capacity(settings, forecasts(settings, median=60.0, hours=24), issue_time=ISSUE)
     asked = quota_requests(settings, made.rows, made.limits, issue_time=ISSUE)
     assert asked["region"].tolist() == asks
     assert (asked["needed_vcpus"] >= 21 * 8).all()

@@ -8,9 +8,9 @@ import pytest
 from headroom.allocation import make_plan
 from headroom.schemas import TABLES, conform
 from infra.boosts import Boost
-from infra.planner import plan_capacity
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts, settings
 from tests.infra.installation import HOUR, installation, measure
+from tests.infra.planned_rows import planned_rows
 
 EDGE = "us-central1/edge/cpu"
 GBPS = "us-central1/edge/bandwidth"
@@ -26,7 +26,7 @@ def _rows(
     measured: pd.DataFrame | None, service: str, resource: str = "instances", *, policy: str = "{name: reactive}", **changes: object
 ) -> pd.DataFrame:
     asked = settings(policy)
-    plan = plan_capacity(asked, forecasts(asked, median=100.0), issue_time=ISSUE, measured=measured, **changes)
+    plan = planned_rows(asked, forecasts(asked, median=100.0), issue_time=ISSUE, measured=measured, **changes)
     assert conform(TABLES["plans"], plan).num_rows == (2 + 2 + 2 + 1) * 72
     chosen = (plan["service"] == service) & (plan["resource"] == resource) & (plan["region"] == "us-central1")
     return plan[chosen].sort_values("ds")

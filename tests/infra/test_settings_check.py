@@ -8,9 +8,9 @@ from headroom.doctor import Finding, examine
 from headroom.errors import BadInputError
 from headroom.home import Home
 from headroom.settings import Settings, parse_settings
-from infra.planner import plan_capacity
 from infra.settings_check import unlimited_families, unplanned_quotas, wrong_names
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts
+from tests.infra.planned_rows import planned_rows
 
 TEXT = SETTINGS.replace("{BUDGET}", "{}")
 
@@ -69,7 +69,7 @@ def test_what_is_googles_is_accepted() -> None:
 def test_a_plan_with_a_quota_that_would_limit_nothing_is_refused() -> None:
     settings = _settings("N2_CPUS", "N2CPU")
     with pytest.raises(BadInputError, match=r"quotas: 'N2CPU' is no quota of Google's"):
-        plan_capacity(settings, forecasts(settings, hours=2), issue_time=ISSUE)
+        planned_rows(settings, forecasts(settings, hours=2), issue_time=ISSUE)
 
 
 def test_families_without_a_quota_are_named() -> None:

@@ -12,8 +12,8 @@ from headroom.settings import Settings, load_settings
 from headroom.vocabulary import QUANTILE_COLUMNS, QUANTILES, SeriesId
 from infra.ledger import Ledger
 from infra.ledger_rows import Holding
-from infra.planner import plan_capacity
 from models.promotion_log import PromotionLog
+from tests.infra.planned_rows import planned_rows
 
 REPOSITORY = Path(__file__).parents[2]
 ISSUE = pd.Timestamp("2026-07-09T00:00Z")
@@ -38,7 +38,7 @@ def build_demo_state(root: Path) -> tuple[Settings, Home, Lake]:
     for issue in ISSUES:
         rows = empirical_forecast(settings, hourly, issue)
         lake.replace("forecasts", rows, start=issue, end=issue + _HOUR)
-        lake.replace("plans", plan_capacity(settings, rows, issue_time=issue), start=issue, end=issue + _HOUR)
+        lake.replace("plans", planned_rows(settings, rows, issue_time=issue), start=issue, end=issue + _HOUR)
     _ledger(settings, home, lake)
     _outcomes(lake, hourly)
     with PromotionLog.open(home.database_url) as log:

@@ -15,9 +15,9 @@ from headroom.vocabulary import SeriesId
 from infra.bill import held_hours
 from infra.ledger import Ledger
 from infra.ledger_rows import Holding
-from infra.planner import plan_capacity
 from models.held_capacity import with_held
 from tests.infra.forecast_rows import ISSUE, SETTINGS, forecasts
+from tests.infra.planned_rows import planned_rows
 
 _HOUR = pd.Timedelta("1h")
 EDGE = "us-central1/edge/cpu"
@@ -37,7 +37,7 @@ def forecast(settings: Settings) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def plan(settings: Settings, forecast: pd.DataFrame) -> pd.DataFrame:
-    return plan_capacity(settings, forecast, issue_time=ISSUE)
+    return planned_rows(settings, forecast, issue_time=ISSUE)
 
 
 @pytest.fixture
