@@ -59,6 +59,19 @@ def test_however_often_it_is_planned_no_day_costs_more_than_its_budget(policy: s
     assert days[whole] > 140, "most of the budget is used"
 
 
+@pytest.mark.parametrize("policy", ["tiered", "newsvendor"])
+def test_what_was_spent_in_the_morning_is_not_there_in_the_evening(policy: str) -> None:
+    """The morning was told a quiet evening and took the day's budget; a plan that did not know would spend half of it again."""
+    chosen = settings(f"{{name: {policy}, hold_hours: 12, budget_usd_per_day: 200}}")
+    noon = ISSUE + 12 * HOUR
+    morning = planned_rows(chosen, told(chosen, issue=ISSUE, loads=[40.0] * 12 + [1.0] * 60), issue_time=ISSUE)
+    spent = 12 * held_usd(chosen, morning, ISSUE)
+    evening = told(chosen, issue=noon, loads=[40.0] * 72)
+    knowing, unknowing = (planned_rows(chosen, evening, issue_time=noon, spent=known) for known in (SpentToday(spent, 12), None))
+    assert spent + 12 * held_usd(chosen, knowing, noon) <= 200.02
+    assert spent + 12 * held_usd(chosen, unknowing, noon) > 200.02
+
+
 @pytest.mark.slow
 @hypothesis_settings(max_examples=8, deadline=None)
 @given(
