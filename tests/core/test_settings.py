@@ -56,7 +56,7 @@ def test_the_demo_is_valid_and_lists_its_series_in_order() -> None:
         ("services/edge/regions", "us-central1", "services.edge.regions: 'us-central1': input should be a valid list"),
         # unknown key
         ("policy/tolerence", 0.1, "policy.tolerence: unknown key; did you mean 'tolerance'? (allowed: approval_decrease_usd_per_day,"),
-        ("regions/us-central1/zone", ["a"], "regions.us-central1.zone: unknown key; did you mean 'zones'? (allowed: holidays,"),
+        ("regions/us-central1/zone", ["a"], "regions.us-central1.zone: unknown key; did you mean 'zones'? (allowed: failures, holidays,"),
         ("metrics/0/pth", "x", "metrics.0.pth: unknown key; did you mean 'path'? (allowed: delay_minutes,"),
         ("calendars/0/locaton", "x", "calendars.0.locaton: unknown key; did you mean 'location'? (allowed: announced_days,"),
         ("region", {}, "region: unknown key; did you mean 'regions'?"),
