@@ -48,7 +48,6 @@ _SMALL: Final = 1000
 _GAP: Final = 2e-3
 # Machines of an option below which the program does not use it.
 _UNUSED: Final = 1e-6
-_NOT_SCARCE: Final[Scarce] = {}
 # What the least that must be held is raised by, in USD: more than the solver may miss a limit by, less than a machine in standby costs.
 _HAIR: Final = 1e-4
 
@@ -63,7 +62,7 @@ def optimal_pools(
     taken: Taken,
     boosted: pd.Series[bool],
     history: RunHistory | None,
-    scarce: Scarce = _NOT_SCARCE,
+    scarce: Scarce,
 ) -> pd.DataFrame:
     """`need` with `hot, warm, cold, unmet, leased, leased_usd, tier, why, first_type, limits`: the cheapest plan by expectation within quotas and budget.
 
