@@ -12,6 +12,7 @@ import pandas as pd
 
 from models.accuracy import FINAL, accuracy, row_facts
 from models.engine import backtest_frame
+from tests.benchmarks.hindsight import SERIES, SINGLE, WINDOWS, with_hindsight
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.peers import AUTOGLUON, FLAIR, Peer, in_order
 from tests.benchmarks.recordings import DEVELOPED_ON, M4, Recording, as_forecasts, cases_of, read_recording
@@ -23,10 +24,17 @@ MEAN = "geometric mean"
 
 @dataclass(frozen=True)
 class Accuracy:
-    """`measures`: one row per recording and candidate: `WQL, MASE, covers 80, covers 98, rows, CPU s`; `parts`: those of our own candidates."""
+    """What was measured.
+
+    Attributes:
+        measures: one row per recording and candidate: `WQL, MASE, covers 80, covers 98, rows, CPU s`.
+        parts: those of our own candidates.
+        bounds: `recording, candidate, WQL, MASE`, see `tests.benchmarks.hindsight.with_hindsight`.
+    """
 
     measures: pd.DataFrame
     parts: pd.DataFrame
+    bounds: pd.DataFrame
 
     def of(self, measure: str) -> pd.DataFrame:
         """Recordings by candidates."""
@@ -49,7 +57,11 @@ def run_accuracy(folder: Path, output: Path, peers: dict[str, Peer], names: list
                 continue
             frames[name].append(_of_peer(peer, forecast, recordings[name], output / "peers", reuse=reuse or kept))
     judged = [_judge(recordings[name], parts) for name, parts in frames.items()]
-    return Accuracy(pd.concat([one for one, _ in judged], ignore_index=True), pd.concat([two for _, two in judged], ignore_index=True))
+    bounds = [
+        _long(name, with_hindsight(parts[0][0], recordings[name]).rename(columns={"wql": "WQL", "mase": "MASE"}))
+        for name, parts in frames.items()
+    ]
+    return Accuracy(*(pd.concat(tables, ignore_index=True) for tables in (*zip(*judged, strict=True), bounds)))
 
 
 def ours(recording: Recording, output: Path) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -133,6 +145,17 @@ def parts_table(found: Accuracy) -> pd.DataFrame:
     wide = found.parts.pivot(index="recording", columns="candidate", values="WQL").reindex(list(dict.fromkeys(found.parts["recording"])))
     ordered = [FINAL, *(name for name in wide.columns if name != FINAL)]
     return wide[ordered].round(4).rename_axis(None).rename_axis(None, axis=1).reset_index(names="recording")
+
+
+def bounds_table(found: Accuracy) -> pd.DataFrame:
+    """WQL over the better naive's (errors) and MASE, ours beside what hindsight makes of the same candidates."""
+    better = _better(found.of("WQL"), "errors")
+    wide = {
+        measure: found.bounds.pivot(index="recording", columns="candidate", values=measure).loc[better.index] for measure in ("WQL", "MASE")
+    }
+    names = [FINAL, SINGLE, SERIES, WINDOWS]
+    ratios = _with_mean(wide["WQL"][names].div(better, axis=0))
+    return ratios.join(wide["MASE"][[FINAL, SERIES]].add_prefix("MASE, ")).round(3).rename_axis(None, axis=1).reset_index(names="recording")
 
 
 def bars(found: Accuracy) -> list[tuple[str, str, float, bool]]:

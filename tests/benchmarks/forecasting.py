@@ -75,6 +75,7 @@ def _accuracy(options: argparse.Namespace, names: list[str]) -> dict[str, pd.Dat
         "covers-98": accuracy.measure_table(found, "covers 98", percent=True),
         "cpu": accuracy.measure_table(found, "CPU s"),
         "candidates": accuracy.parts_table(found),
+        "hindsight": accuracy.bounds_table(found),
     }
 
 
