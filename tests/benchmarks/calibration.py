@@ -75,6 +75,26 @@ def coverage_table(rows: pd.DataFrame) -> pd.DataFrame:
     return shown.round({name: 4 if name.startswith("WQL") else 1 for name in shown.columns if name not in ("recording", "windows", "rows")})
 
 
+def doubt_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """How far chance alone moves the coverage of 80 % intervals, in points, and what calibration changes of WQL, in %.
+
+    Standard errors over windows, which are what is drawn: hours of one window, and series at one time, are high or low together.
+    """
+    final, before = rows[rows["candidate"] == FINAL], rows[rows["candidate"] == UNCALIBRATED]
+    held = 100 * final.groupby(["recording", "bucket", "cutoff"], sort=False)["in_80"].mean()
+    table = _standard_error(held, ["recording", "bucket"]).unstack()[list(HORIZON_BUCKETS)].add_prefix("80 %, ").add_suffix(" h")
+    windows = ["recording", "cutoff"]
+    change = 100 * (final.groupby(windows, sort=False)["loss"].sum() / before.groupby(windows, sort=False)["loss"].sum() - 1)
+    table["change of WQL %"] = _standard_error(change, ["recording"])
+    shown = table.loc[list(dict.fromkeys(rows["recording"]))].round(1)
+    return shown.rename_axis(None, axis=1).reset_index()
+
+
+def _standard_error(values: pd.Series, by: list[str]) -> pd.Series:
+    groups = values.groupby(by, sort=False)
+    return groups.std() / np.sqrt(groups.size())
+
+
 def _coverages(rows: pd.DataFrame) -> dict[str, object]:
     final, before = rows[rows["candidate"] == FINAL], rows[rows["candidate"] == UNCALIBRATED]
     told: dict[str, object] = {"windows": final["windows"].iloc[0] if final["windows"].nunique() == 1 else np.nan, "rows": len(final)}

@@ -84,7 +84,7 @@ def _calibration(options: argparse.Namespace) -> dict[str, pd.DataFrame]:
     table = calibration.coverage_table(rows)
     table.to_csv(options.output / "calibration.csv", index=False)
     calibration.draw_calibration(rows, options.output / "forecasting-calibration.png")
-    return {"bars-calibration": _bars(calibration.bars(rows)), "calibration": table}
+    return {"bars-calibration": _bars(calibration.bars(rows)), "calibration": table, "calibration-doubt": calibration.doubt_table(rows)}
 
 
 def _cost(options: argparse.Namespace) -> dict[str, pd.DataFrame]:
