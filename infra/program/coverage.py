@@ -41,6 +41,8 @@ class Coverage:
         weight: (3, D, T, K) USD that covering the whole band by hot, warm, cold saves in the block, by expectation.
         worst_usd: expected USD lost with no capacity at all.
         single: (D,) places with one option.
+
+    In memory, resources and bands come before places and blocks: what runs over all places runs through neighbouring numbers.
     """
 
     need: FloatArray
@@ -55,24 +57,25 @@ class Coverage:
         """The demand of some places, without the resources that none of them needs; `size` and `worst_usd` stay."""
         single = self.single[places]
         resources = 1 if single.all() else self.need.shape[3]
-        need, below, inverse = (a[places, ..., :resources] for a in (self.need, self.below, self.inverse))
-        return replace(self, need=need, below=below, inverse=inverse, weight=self.weight[:, places], single=single)
+        need, below, inverse = (
+            a.transpose(3, 2, 0, 1)[:resources, :, places].transpose(2, 3, 1, 0) for a in (self.need, self.below, self.inverse)
+        )
+        weight = self.weight.transpose(0, 3, 1, 2)[:, :, places].transpose(0, 2, 3, 1)
+        return replace(self, need=need, below=below, inverse=inverse, weight=weight, single=single)
 
 
 def coverage_of(problem: Problem) -> Coverage:
     """The demand of a problem in the units that bind, and what covering it is worth."""
     places = len(problem.places)
     single = np.bincount(problem.option_place, minlength=places) == 1
-    per_band = problem.value * problem.reach * problem.block_hours[:, None]
-    weight = _weights(problem)
-    need, size = problem.width.copy(), problem.option_size.copy()
+    width, value, reach = _bands_first(problem.width), _bands_first(problem.value), _bands_first(problem.reach)
+    per_band = value * reach * problem.block_hours[:, None]
+    need, size = width.copy(order="K"), problem.option_size.copy()
     alone = single[problem.option_place]
     where = problem.option_place[alone]
-    machines = np.zeros(problem.width.shape[:3])
-    machines[where] = _machines_in_bands(problem.width[where], problem.option_size[alone])
-    machines[single] = _concave(machines[single], per_band[single])
+    machines = _concave(_machines_in_bands(width[where], problem.option_size[alone]), per_band[where])
     need[single] = 0.0
-    need[single, :, :, 0] = machines[single]
+    need[where, :, :, 0] = machines
     size[alone] = 0.0
     size[alone, 0] = 1.0
     largest = np.zeros((places, size.shape[1]))
@@ -81,9 +84,9 @@ def coverage_of(problem: Problem) -> Coverage:
     need /= largest[:, None, None, :]
     size /= largest[problem.option_place]
     wide = need > 0
-    below = np.where(wide, np.cumsum(need, axis=2) - need, -1.0)
+    below = np.where(wide, _upto(need) - need, -1.0)
     inverse = np.divide(1.0, need, out=np.ones_like(need), where=wide)
-    return Coverage(need, below, inverse, size, weight, float(per_band.sum()), single)
+    return Coverage(need, below, inverse, size, _weights(problem, width, value, reach), float(per_band.sum()), single)
 
 
 def covered(coverage: Coverage, capacity: FloatArray) -> FloatArray:
@@ -92,11 +95,13 @@ def covered(coverage: Coverage, capacity: FloatArray) -> FloatArray:
     many = np.flatnonzero(~coverage.single)
     if many.size:
         part = coverage if many.size == coverage.single.size else coverage.at(many)
-        among = share[many]
+        among, held = share[many], capacity[many]
         for resource in range(1, capacity.shape[2]):
-            among = np.minimum(among, _filled(part, capacity[many], resource))
+            np.minimum(among, _filled(part, held, resource), out=among)
         # What every load lacks (memory that does not grow with it) is lacking in all bands: none is covered more than the one before.
-        share[many] = np.minimum.accumulate(among, axis=2)
+        for band in range(1, among.shape[2]):
+            np.minimum(among[:, :, band], among[:, :, band - 1], out=among[:, :, band])
+        share[many] = among
     return share
 
 
@@ -116,20 +121,33 @@ def option_groups(problem: Problem, coverage: Coverage) -> list[IntArray]:
 
 def machines_for(width: FloatArray, size: FloatArray) -> FloatArray:
     """(D, T, K) machines of `size` (D, R) that `width` (D, T, K, R) takes, whichever resource binds; inf where one is asked for that it lacks."""
-    most = np.zeros(width.shape[:3])
+    most = np.zeros_like(width[..., 0])
     for resource in range(width.shape[3]):
-        wide = width[..., resource]
         with np.errstate(divide="ignore", invalid="ignore"):
-            each = wide / size[:, None, None, resource]
-        np.maximum(most, np.where(wide > 0, each, 0.0), out=most)
+            # Nothing of what a machine lacks (0 / 0) takes none.
+            np.fmax(most, width[..., resource] / size[:, None, None, resource], out=most)
     return most
 
 
 def _filled(coverage: Coverage, capacity: FloatArray, resource: int) -> FloatArray:
     """(D, T, K) shares of the bands by one resource."""
-    share = capacity[:, :, resource, None] - coverage.below[..., resource]
+    share = np.subtract(capacity[:, :, None, resource], coverage.below[..., resource], out=np.empty_like(coverage.below[..., resource]))
     share *= coverage.inverse[..., resource]
     return np.clip(share, 0.0, 1.0, out=share)
+
+
+def _bands_first(values: FloatArray) -> FloatArray:
+    """(D, T, K, ...) a copy that in memory begins with the last axes: operations over all places and blocks are several times as fast so."""
+    short = tuple(range(values.ndim - 1, 1, -1))
+    return np.ascontiguousarray(values.transpose(*short, 0, 1)).transpose(len(short), len(short) + 1, *range(len(short) - 1, -1, -1))
+
+
+def _upto(bands: FloatArray) -> FloatArray:
+    """Sums of `bands` (D, T, K, ...) up to and with each."""
+    total = bands.copy(order="K")
+    for band in range(1, bands.shape[2]):
+        total[:, :, band] += total[:, :, band - 1]
+    return total
 
 
 def _option_ranks(problem: Problem) -> IntArray:
@@ -142,26 +160,26 @@ def _option_ranks(problem: Problem) -> IntArray:
     return ranks
 
 
-def _weights(problem: Problem) -> FloatArray:
-    value = problem.value
+def _weights(problem: Problem, width: FloatArray, value: FloatArray, reach: FloatArray) -> FloatArray:
     standby = np.where(np.isinf(problem.warm_price), np.inf, problem.warm_use_price)
-    use_warm, use_cold = _use_costs(problem, standby, problem.cold_use_price)
+    use_warm, use_cold = _use_costs(problem, width, standby, problem.cold_use_price)
     cold = np.minimum(problem.cold_loss[:, None, None] * value + use_cold, value)
     warm = np.minimum(problem.warm_loss[:, None, None] * value + use_warm, cold)
-    chance = problem.reach * problem.block_hours[:, None]
-    result: FloatArray = np.stack([warm, cold - warm, value - cold])
-    result *= chance
-    return result
+    chance = reach * problem.block_hours[:, None]
+    weight = np.empty((3, *chance.transpose(2, 0, 1).shape)).transpose(0, 2, 3, 1)
+    for saved, usd in zip(weight, (warm, cold - warm, value - cold), strict=True):
+        np.multiply(usd, chance, out=saved)
+    return weight
 
 
-def _use_costs(problem: Problem, *prices: FloatArray) -> list[FloatArray]:
+def _use_costs(problem: Problem, width: FloatArray, *prices: FloatArray) -> list[FloatArray]:
     """(D, T, K) USD per hour of serving a whole band with machines of the place's cheapest option, by each of `prices` (M, T); inf where none can."""
-    costs = [np.full(problem.width.shape[:3], np.inf) for _ in prices]
+    costs = [np.full_like(width[..., 0], np.inf) for _ in prices]
     ranks = _option_ranks(problem)
     for rank in range(int(ranks.max()) + 1):
         options = np.flatnonzero(ranks == rank)
         places = problem.option_place[options]
-        machines = machines_for(problem.width[places], problem.option_size[options])
+        machines = machines_for(width[places], problem.option_size[options])
         for cost, price in zip(costs, prices, strict=True):
             with np.errstate(invalid="ignore"):
                 usd = machines * price[options][:, :, None]
@@ -172,8 +190,10 @@ def _use_costs(problem: Problem, *prices: FloatArray) -> list[FloatArray]:
 
 def _machines_in_bands(width: FloatArray, size: FloatArray) -> FloatArray:
     """(D, T, K) machines between the ends of each band: the scarcest resource decides at both ends."""
-    result: FloatArray = np.diff(machines_for(width.cumsum(axis=2), size), axis=2, prepend=0.0)
-    return np.clip(result, 0.0, None)
+    machines = machines_for(_upto(width), size)
+    for band in range(machines.shape[2] - 1, 0, -1):
+        machines[:, :, band] -= machines[:, :, band - 1]
+    return np.clip(machines, 0.0, None, out=machines)
 
 
 def _concave(machines: FloatArray, worth: FloatArray) -> FloatArray:

@@ -43,19 +43,21 @@ class Costs:
 
 def capacity_of(problem: Problem, coverage: Coverage, plan: Plan) -> FloatArray:
     """(3, D, T, R) capacity up to hot (own and leased), up to warm and up to cold, in the units of `coverage.need`."""
-    hot = plan.hot
+    upto = np.stack([plan.hot, plan.warm, plan.cold])
     if problem.leases is not None:
-        hot = hot + summed(problem.leases.option, hot.shape[0], plan.leased)
-    pools = (
-        summed(problem.option_place, len(problem.places), machines[:, :, None] * coverage.size[:, None, :])
-        for machines in (hot, plan.warm, plan.cold)
-    )
-    return np.cumsum(np.stack(list(pools)), axis=0)
+        upto[0] += summed(problem.leases.option, upto.shape[1], plan.leased)
+    for tier in (1, 2):
+        upto[tier] += upto[tier - 1]
+    machines = upto.transpose(1, 0, 2)
+    served = [summed(problem.option_place, len(problem.places), machines, weight=size) for size in coverage.size.T]
+    # Resource after resource in memory, like `coverage.need`.
+    return np.stack(served).transpose(2, 1, 3, 0)
 
 
-def summed(index: IntArray, rows: int, values: FloatArray) -> FloatArray:
-    """(rows, ...) sums of the `values` (n, ...) that go to each row; several times as fast as `np.add.at`."""
-    into = sparse.csc_array((np.ones(index.size), index, np.arange(index.size + 1)), shape=(rows, index.size))
+def summed(index: IntArray, rows: int, values: FloatArray, *, weight: FloatArray | None = None) -> FloatArray:
+    """(rows, ...) sums of the `values` (n, ...), times their `weight` (n,), that go to each row; several times as fast as `np.add.at`."""
+    each = np.ones(index.size) if weight is None else weight
+    into = sparse.csc_array((each, index, np.arange(index.size + 1)), shape=(rows, index.size))
     result: FloatArray = (into @ values.reshape(index.size, -1)).reshape(rows, *values.shape[1:])
     return result
 

@@ -51,16 +51,20 @@ class PathInput:
 
     def saved(self, tier: int, machines: FloatArray) -> FloatArray:
         """(..., m, T) USD saved by so many machines of the option up to a tier."""
-        share = self._share(tier, machines, 0)
-        for resource in range(1, self.size.shape[1]):
-            np.minimum(share, self._share(tier, machines, resource), out=share)
-        result: FloatArray = np.einsum("...k,...k->...", np.clip(share, 0.0, 1.0, out=share), self.demand.weight[tier])
-        return result
+        capacity = [machines * self.size[:, None, r] + self.there[tier, ..., r] for r in range(self.size.shape[1])]
+        total = np.zeros(machines.shape)
+        for band in range(self.demand.weight.shape[3]):
+            share = self._share(capacity, band, 0)
+            for resource in range(1, len(capacity)):
+                np.minimum(share, self._share(capacity, band, resource), out=share)
+            np.clip(share, 0.0, 1.0, out=share)
+            share *= self.demand.weight[tier, ..., band]
+            total += share
+        return total
 
-    def _share(self, tier: int, machines: FloatArray, resource: int) -> FloatArray:
-        capacity = machines * self.size[:, None, resource] + self.there[tier, ..., resource]
-        share: FloatArray = capacity[..., None] - self.demand.below[..., resource]
-        share *= self.demand.inverse[..., resource]
+    def _share(self, capacity: list[FloatArray], band: int, resource: int) -> FloatArray:
+        share: FloatArray = capacity[resource] - self.demand.below[..., band, resource]
+        share *= self.demand.inverse[..., band, resource]
         return share
 
 
