@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -15,13 +14,12 @@ from headroom.settings import Settings
 from infra.capacity_need import LINE, STEPS
 from infra.failures import Scarce
 from infra.policies.conflict_words import conflict_words
-from infra.policies.late_service import late_service, pool_words
-from infra.policies.leasing import Loans
+from infra.policies.late_service import pool_words
 from infra.policies.limit_words import binding_limits, unserved_because
 from infra.policies.machine_options import Options, options_of
 from infra.policies.movement import Movement
-from infra.policies.plan_lines import BANDWIDTH, Array, Lines, lines_of, places_of
-from infra.policies.plan_problem import problem_of
+from infra.policies.plan_lines import BANDWIDTH, Array, lines_of, places_of
+from infra.policies.plan_problem import Circumstances, Written, problem_of
 from infra.policies.reasons import reasons
 from infra.policies.tiered import confidence_tier
 from infra.policies.type_rows import parts_of_need, rows_by_type
@@ -93,40 +91,47 @@ def optimal_pools(
     hours = int(need.groupby(LINE)["ds"].size().iloc[0])
     ordered = need.sort_values([*LINE, "ds"], kind="stable")
     lines = lines_of(settings, rows, ordered, hours)
-    plan = ordered.assign(
-        hot=ordered["needed"],
+    plan = _unplanned(ordered)
+    if lines.keys:
+        at = places_of(ordered, lines)
+        hourly = np.where(boosted.loc[ordered.index], settings.policy.boost_factor, 1.0)[at >= 0].reshape(len(lines.keys), hours)
+        given = Circumstances(
+            settings=settings,
+            lines=lines,
+            need=ordered,
+            movement=Movement(settings, lines, ordered["ds"].min(), history),
+            budget_usd=budget_usd,
+            budget_weights=budget_weights,
+            taken=taken,
+            times=np.maximum.reduceat(hourly, lines.first_hour, axis=1),
+            scarce=scarce,
+        )
+        plan = _planned(given, plan, at)
+    plan["tier"] = confidence_tier(settings.policy, plan["confidence"])
+    return plan
+
+
+def _unplanned(need: pd.DataFrame) -> pd.DataFrame:
+    """What the program does not plan is there as it is needed."""
+    return need.assign(
+        hot=need["needed"],
         warm=0.0,
         cold=0.0,
         unmet=0.0,
         leased=0.0,
         leased_usd=0.0,
-        why=np.where(ordered["resource"] == "storage", "held as needed: a disk cannot wait", "bought as it is used"),
+        why=np.where(need["resource"] == "storage", "held as needed: a disk cannot wait", "bought as it is used"),
         first_type=True,
         limits=None,
     )
-    if lines.keys:
-        at = places_of(ordered, lines)
-        hourly = np.where(boosted.loc[ordered.index], settings.policy.boost_factor, 1.0)[at >= 0].reshape(len(lines.keys), hours)
-        times = np.maximum.reduceat(hourly, lines.first_hour, axis=1)
-        movement = Movement(settings, lines, ordered["ds"].min(), history)
-        made_of = partial(
-            problem_of,
-            settings,
-            lines,
-            ordered,
-            movement=movement,
-            budget_usd=budget_usd,
-            budget_weights=budget_weights,
-            taken=taken,
-            times=times,
-            scarce=scarce,
-        )
-        made = _machines(settings, lines, ordered, made_of, movement, times)
-        why = pool_words(settings, made.options, made.solution.warm, late_service(settings, made.options, scarce).on_spot)
-        plan = rows_by_type(plan, made.options, at, values=_amounts(lines, ordered[at >= 0], made, why))
-        limits = tuple(binding_limits(made.problem, made.solution).values())
-        plan["limits"] = pd.Series([limits] * len(plan), index=plan.index)
-    plan["tier"] = confidence_tier(settings.policy, plan["confidence"])
+
+
+def _planned(given: Circumstances, plan: pd.DataFrame, at: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """`plan`, the rows of `given.need`, with what the program makes of them; `at` is the place of each (`places_of`)."""
+    made = _machines(given)
+    plan = rows_by_type(plan, made.options, at, values=_amounts(given, given.need[at >= 0], made))
+    limits = tuple(binding_limits(made.problem, made.solution).values())
+    plan["limits"] = pd.Series([limits] * len(plan), index=plan.index)
     return plan
 
 
@@ -135,78 +140,64 @@ class _Made:
     """What the program made of the lines.
 
     Attributes:
-        asked: the problem as the settings put it; problem: the one that has a solution.
+        written: as the settings put it. asked: its problem, with fair shares. problem: the one that has a solution.
     """
 
     options: Options
-    loans: Loans
-    movement: Movement
+    written: Written
     asked: Problem
     problem: Problem
     solution: Solution
 
 
-def _machines(
-    settings: Settings,
-    lines: Lines,
-    ordered: pd.DataFrame,
-    made_of: Callable[[Options], tuple[Problem, Loans]],
-    movement: Movement,
-    times: Array,
-) -> _Made:
-    weight = times * np.array([settings.services[service].weight for _, service, _ in lines.keys])[:, None]
-    fair = partial(_fair, settings, weight=weight)
-    solved = partial(_solved, settings, lines, start=ordered["ds"].iloc[0])
-    options = _worth_using(options_of(settings, lines, ordered), made_of, fair, solved, movement)
-    unshared, loans = made_of(options)
-    asked = fair(unshared)
-    return _Made(options, loans, movement, asked, *solved(asked))
+def _machines(given: Circumstances) -> _Made:
+    options = _worth_using(given, options_of(given.settings, given.lines, given.need))
+    written = problem_of(given, options)
+    asked = _fair(given, written.problem)
+    return _Made(options, written, asked, *_solved(given, asked))
 
 
-def _amounts(lines: Lines, ordered: pd.DataFrame, made: _Made, pools: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[Any]]:
-    """Columns of the plan by option and hour; `ordered` are the rows of `lines`, `pools` says how their machines wait and are bought."""
-    options, problem, solution, block = made.options, made.problem, made.solution, lines.block_of_hour
+def _amounts(given: Circumstances, ordered: pd.DataFrame, made: _Made) -> dict[str, npt.NDArray[Any]]:
+    """Columns of the plan by option and hour; `ordered` are the rows of the places."""
+    lines, block = given.lines, given.lines.block_of_hour
+    options, problem, solution, loans = made.options, made.problem, made.solution, made.written.loans
     step = np.where(options.machines, 1.0, STEPS[BANDWIDTH])[:, None]
-    hot, warm = (np.round(machines * step, 6)[:, block] for machines in (made.loans.placed(solution), solution.warm))
+    hot, warm = (np.round(machines * step, 6)[:, block] for machines in (loans.placed(solution), solution.warm))
     needed, minimum = (ordered[name].to_numpy(float).reshape(len(lines.keys), -1) for name in ("needed", "minimum"))
-    leased, leased_usd = (moved[:, block] for moved in made.loans.moved(solution))
+    leased, leased_usd = (moved[:, block] for moved in loans.moved(solution))
     held, buys = hot + leased + warm, np.round(bought(problem, solution) * step, 6)[:, block]
     part = parts_of_need(options, lines.asked, held + buys, needed, minimum.max(axis=1))
     cold, unmet = served_late(part, held, buys)
-    told = reasons(problem, solution, lines.demand) + pools + made.loans.words(solution) + made.movement.words(made.asked, problem)
+    pools = pool_words(given.settings, options, solution.warm, made.written.late.on_spot)
+    told = reasons(problem, solution, lines.demand) + pools + loans.words(solution) + given.movement.words(made.asked, problem)
     why = told[:, block] + unserved_words(options, unmet, unserved_because(problem, solution)[options.place][:, block])
     amounts = {"needed": part, "hot": hot, "warm": warm, "cold": cold, "unmet": unmet, "leased": leased, "leased_usd": leased_usd}
     return {**amounts, "why": why}
 
 
-def _worth_using(
-    options: Options,
-    made_of: Callable[[Options], tuple[Problem, Loans]],
-    fair: Callable[[Problem], Problem],
-    solved: Callable[..., tuple[Problem, Solution]],
-    movement: Movement,
-) -> Options:
+def _worth_using(given: Circumstances, options: Options) -> Options:
     """The options that the program uses when machines need not be whole: rounding shall not scatter a line over types that gain nothing.
 
     One that is only bought counts where the first type's quota is used up. Those that run stay as well, where starts and stops count.
     """
     if not options.several.any():
         return options
-    unshared, loans = made_of(options)
-    problem, solution = solved(fair(unshared), whole=False)
-    machines = loans.placed(solution) + solution.warm + movement.counted(options)[:, None]
-    np.add.at(machines, loans.borrower, solution.leased)
+    written = problem_of(given, options)
+    problem, solution = _solved(given, _fair(given, written.problem), whole=False)
+    machines = written.loans.placed(solution) + solution.warm + given.movement.counted(options)[:, None]
+    np.add.at(machines, written.loans.borrower, solution.leased)
     used_up = no_room(problem, solution, at_least=_UNUSED)[0][options.first][options.place]
     return options.only(np.asarray((machines + np.where(used_up, solution.cold, 0.0) > _UNUSED).any(axis=1)))
 
 
-def _solved(settings: Settings, lines: Lines, problem: Problem, *, start: pd.Timestamp, whole: bool = True) -> tuple[Problem, Solution]:
+def _solved(given: Circumstances, problem: Problem, *, whole: bool = True) -> tuple[Problem, Solution]:
     """The problem that has a solution, and it.
 
     Money comes before starts, stops and running times: where these leave no plan, as few more of them are allowed as will do. Where only today's
     budget is too small for what must be held, it is the least that will do.
     """
     tried = partial(solve, whole=whole, small=_SMALL, gap=_GAP)
+    told = partial(conflict_words, given.settings, given.lines, start=given.need["ds"].iloc[0])
     try:
         return problem, tried(problem)
     except PlanConflictError as error:
@@ -215,11 +206,11 @@ def _solved(settings: Settings, lines: Lines, problem: Problem, *, start: pd.Tim
         eased = replace(problem, budget_per_day=np.append(least + _HAIR, problem.budget_per_day[1:])) if raised else problem
         mended = with_least_change(eased)
         if mended is problem:
-            raise conflict_words(settings, lines, error, start=start) from error
+            raise told(error) from error
     try:
         return mended, tried(mended)
     except PlanConflictError as error:
-        raise conflict_words(settings, lines, error, start=start) from error
+        raise told(error) from error
 
 
 def _unmoved(problem: Problem) -> Problem:
@@ -227,8 +218,10 @@ def _unmoved(problem: Problem) -> Problem:
     return replace(problem, flap_limit=np.asarray(np.inf), young=np.asarray(0.0))
 
 
-def _fair(settings: Settings, problem: Problem, *, weight: Array) -> Problem:
-    """The problem with the fair shares that the settings ask for; `weight` is (places, hour blocks)."""
-    if settings.policy.fairness == "bids":
+def _fair(given: Circumstances, problem: Problem) -> Problem:
+    """The problem with the fair shares that the settings ask for."""
+    rule = given.settings.policy.fairness
+    if rule == "bids":
         return problem
-    return replace(problem, share_limit=share_fairly(_unmoved(problem), rule=settings.policy.fairness, weight=weight).share_limit)
+    weight = given.times * np.array([service.weight for service in given.services])[:, None]
+    return replace(problem, share_limit=share_fairly(_unmoved(problem), rule=rule, weight=weight).share_limit)
