@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -22,7 +22,7 @@ from infra.held_cost import held_usd_by_hour, within_held_budget
 from infra.hourly_lines import hourly_lines, unreservable_is_cold
 from infra.line_words import boost_words, need_words, standby_words
 from infra.policies import OPTIMAL, check_policy
-from infra.quota_fit import Taken, fit_quotas, minimum_vcpus, vcpus_taken
+from infra.quota_fit import Taken, fit_quotas, vcpus_taken
 from infra.running import RunHistory
 from infra.settings_check import check_quotas
 from infra.unit_prices import TYPED_LINE, with_unit_prices
@@ -87,7 +87,8 @@ def plan_capacity(
        maximum over `ceil((B + R) / 60)` hours, since a standby machine must have booted once and must resume.
        Bandwidth and storage are held one hour ahead.
     4. Bandwidth of a region without an interconnect cannot be reserved: it stays cold.
-    5. A region's quotas: in an hour that needs more, `fit_quotas` lets the least critical services give; what is then served by nobody is `unmet`.
+    5. A region's quotas: in an hour that needs more, `fit_quotas` lets the least critical services give, after less critical ones that are
+       `optimal`; what is then served by nobody is `unmet`.
     6. `cost_usd` of the hour is `hot x on-demand + warm x standby` list price (see `infra.prices`, `infra.standby`); cold costs
        nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot, on the type that serves it cheapest.
     7. A UTC day above `policy.budget_usd_per_day` is brought under it by `fit_budget`; what is held between allocations counts, which may be
@@ -115,6 +116,8 @@ def plan_capacity(
     known = known or Known()
     check_quotas(settings)
     rows = usable_forecast(settings, forecasts, issue_time=issue_time, regions=chosen_regions(settings, regions))
+    hours = int((rows["ds"].max() - issue_time) // pd.Timedelta("1h")) + 1
+    now = _Moment(settings, issue_time, known, day_budgets(settings, issue_time=issue_time, hours=hours, spent=known.spent))
     names = {name: check_policy(policy or service.policy or settings.policy.name) for name, service in settings.services.items()}
     of_row = rows["service"].map(names)
     by_hour = [
@@ -125,32 +128,37 @@ def plan_capacity(
     need = (
         capacity_need(settings, together, quantile=pd.Series(settings.policy.quantile, index=together.index)) if len(together) else together
     )
-    hours = int((rows["ds"].max() - issue_time) // pd.Timedelta("1h")) + 1
-    budgets = day_budgets(settings, issue_time=issue_time, hours=hours, spent=known.spent)
-    least = _held_by_day(settings, pd.concat([_least(part) for part in (*by_hour, need)]), budgets, issue_time)
+    least = now.held_by_day(pd.concat([_least(part) for part in (*by_hour, need)]))
     # Today what must be held is, whatever is left; where a whole day's budget does not do, the settings contradict each other.
-    usd, plan, limits = np.append(max(budgets.usd[0], least[0]), budgets.usd[1:]), pd.DataFrame(), None
+    usd, plan, limits = np.append(max(now.budgets.usd[0], least[0]), now.budgets.usd[1:]), pd.DataFrame(), None
     if by_hour:
-        rank = {name: -service.rank for name, service in settings.services.items()}
-        within = fit_quotas(settings, pd.concat(by_hour, ignore_index=True), kept=minimum_vcpus(settings, together))
-        fit = partial(fit_budget, within, budgets, rank=rank, issue_time=issue_time)
-        room = np.maximum(usd - _held_by_day(settings, _least(need), budgets, issue_time), 0.0)
-        plan = within_held_budget(
-            settings, lambda tried, weights: fit(usd=tried, weights=weights), budgets, usd=room, issue_time=issue_time
-        )
-        plan["why"] += standby_words(settings, plan)
-        usd = np.maximum(usd - _held_by_day(settings, plan, budgets, issue_time), 0.0)
+        plan = _hour_by_hour(now, pd.concat(by_hour, ignore_index=True), need, usd)
+        usd = np.maximum(usd - now.held_by_day(plan), 0.0)
     if len(together):
-        made = _together(settings, together, need, usd, budgets, issue_time, known, taken=vcpus_taken(settings, plan))
+        made = _together(now, together, need, usd, taken=vcpus_taken(settings, plan))
         limits = made["limits"].iloc[0]
         plan = pd.concat([plan, made.drop(columns="limits")])
-    above = budgets.above(float(_held_by_day(settings, plan, budgets, issue_time)[0]))
+    above = now.budgets.above(float(now.held_by_day(plan)[0]))
     plan["why"] += np.where(plan["ds"] < issue_time.normalize() + pd.Timedelta("24h"), above, "")
     return CapacityPlan(_as_table(plan, issued=rows["issue_time"].iloc[0], issue_time=issue_time), limits or ())
 
 
-def _held_by_day(settings: Settings, plan: pd.DataFrame, budgets: DayBudgets, issue_time: pd.Timestamp) -> Array:
-    return budgets.by_day(held_usd_by_hour(settings, plan, issue_time))
+@dataclass(frozen=True, eq=False)
+class _Moment:
+    """What both kinds of policies plan with."""
+
+    settings: Settings
+    issue_time: pd.Timestamp
+    known: Known
+    budgets: DayBudgets
+
+    def held_by_day(self, plan: pd.DataFrame) -> Array:
+        """(days,) USD of what a plan will hold."""
+        return self.budgets.by_day(held_usd_by_hour(self.settings, plan, self.issue_time))
+
+    def within(self, plan_within: Callable[[Array, Array], pd.DataFrame], usd: Array) -> pd.DataFrame:
+        """The plan that is held for at most `usd` (days,)."""
+        return within_held_budget(self.settings, plan_within, self.budgets, usd=usd, issue_time=self.issue_time)
 
 
 def _least(need: pd.DataFrame) -> pd.DataFrame:
@@ -176,32 +184,33 @@ def _as_table(plan: pd.DataFrame, *, issued: pd.Timestamp, issue_time: pd.Timest
     return plan[list(TABLES["plans"].columns)]
 
 
-def _together(
-    settings: Settings,
-    rows: pd.DataFrame,
-    need: pd.DataFrame,
-    usd: Array,
-    budgets: DayBudgets,
-    issue_time: pd.Timestamp,
-    known: Known,
-    *,
-    taken: Taken,
-) -> pd.DataFrame:
+def _hour_by_hour(now: _Moment, lines: pd.DataFrame, beside: pd.DataFrame, usd: Array) -> pd.DataFrame:
+    """`lines` of the policies that decide hour by hour within the quotas, and `usd` (days,) less what must be held of the need `beside` them."""
+    settings = now.settings
+    rank = {name: -service.rank for name, service in settings.services.items()}
+    fit = partial(fit_budget, fit_quotas(settings, lines, beside=beside), now.budgets, rank=rank, issue_time=now.issue_time)
+    room = np.maximum(usd - now.held_by_day(_least(beside)), 0.0)
+    plan = now.within(lambda tried, weights: fit(usd=tried, weights=weights), room)
+    plan["why"] += standby_words(settings, plan)
+    return plan
+
+
+def _together(now: _Moment, rows: pd.DataFrame, need: pd.DataFrame, usd: Array, *, taken: Taken) -> pd.DataFrame:
     """Priced lines of the services that are planned by the program, within what others left of the quotas, and `usd` (days,) that also pay for
     their storage.
     """
     from infra.policies.optimal import optimal_pools  # and with it sparse matrices, which no other policy needs
 
-    stored = _held_by_day(settings, _least(need[need["resource"] == "storage"]), budgets, issue_time)
+    settings, known = now.settings, now.known
+    stored = now.held_by_day(_least(need[need["resource"] == "storage"]))
     boosted = boost_words(need, known.boosts)
 
     def within(tried: Array, weights: Array) -> pd.DataFrame:
-        budget = np.maximum(tried - stored, 0.0)
         plan = optimal_pools(
             settings,
             rows,
             need,
-            budget_usd=budget,
+            budget_usd=np.maximum(tried - stored, 0.0),
             budget_weights=weights,
             taken=taken,
             boosted=boosted != "",
@@ -212,4 +221,4 @@ def _together(
         plan = plan.assign(policy=OPTIMAL, why=plan["why"].to_numpy() + words.to_numpy(), whole=whole.to_numpy())
         return with_unit_prices(settings, unreservable_is_cold(settings, plan))
 
-    return within_held_budget(settings, within, budgets, usd=usd, issue_time=issue_time)
+    return now.within(within, usd)

@@ -11,11 +11,11 @@ import pandas as pd
 
 from headroom.errors import BadInputError
 from headroom.settings import Settings
-from infra.capacity_need import COMPUTE, INSTANCES
+from infra.capacity_need import INSTANCES
 from infra.prices import list_prices
 from infra.quotas import quota_metric, quota_name, quota_of
 
-__all__ = ["Taken", "fit_quotas", "minimum_vcpus", "vcpus_of_rows", "vcpus_taken"]
+__all__ = ["Taken", "fit_quotas", "vcpus_of_rows", "vcpus_taken"]
 
 # Region and quota (`infra.quotas.quota_name`) -> vCPU in each hour of the plan.
 Taken: TypeAlias = Mapping[tuple[str, str], npt.NDArray[np.float64]]
@@ -25,32 +25,30 @@ _CELL: Final = ["region", "quota", "ds"]
 _NOISE: Final = 1e-6
 
 
-def fit_quotas(settings: Settings, plan: pd.DataFrame, *, kept: Mapping[tuple[str, str], float]) -> pd.DataFrame:
+def fit_quotas(settings: Settings, plan: pd.DataFrame, *, beside: pd.DataFrame) -> pd.DataFrame:
     """`plan` with no hour that takes more vCPU of a region's quota than there is; hot, warm and cold machines all take from it.
 
     In an hour that is above, the least critical service gives first, within one criticality by region and name: what it would buy, then what
     stands by, then what runs above `minimum_instances`. What then serves less than is needed is `unmet`, and `why` says which quota binds.
+    Services that are planned by the program compete with what they need; within one criticality they give first.
 
     Args:
         settings: criticality and quotas.
         plan: needs `needed, hot, warm, cold, unmet, minimum, why` beside the keys; one machine type per service and region.
-        kept: vCPU per region and quota (`quota_name`) that are not for this plan (`minimum_vcpus`).
+        beside: the `capacity_need` of the services that are planned by the program.
 
     Raises:
         BadInputError: when `minimum_instances` alone are above a quota; names both.
     """
-    rows = _machines(settings, plan)
-    cells = pd.MultiIndex.from_frame(rows[["region", "quota"]])
-    limits = {cell: quota_of(settings, *cell) - kept.get(cell, 0.0) for cell in cells.unique()}
-    code, _ = pd.factorize(pd.MultiIndex.from_frame(rows[_CELL]))
+    own, others = _machines(settings, plan), _competing(settings, plan, beside)
+    rows = pd.concat([own, others]) if len(others) else own
+    code, cells = pd.factorize(pd.MultiIndex.from_frame(rows[_CELL]))
     amounts = {pool: rows[pool].to_numpy(float).copy() for pool in _POOLS}
     vcpus = rows["vcpus"].to_numpy(float)
-    above = np.bincount(code, weights=sum(amounts.values()) * vcpus) - pd.Series(cells.map(limits)).groupby(code).first().to_numpy(float)
+    above = np.bincount(code, weights=sum(amounts.values()) * vcpus) - [quota_of(settings, region, quota) for region, quota, _ in cells]
     gave = np.zeros(len(rows))
     least = {"cold": np.zeros(len(rows)), "warm": np.zeros(len(rows)), "hot": rows["minimum"].to_numpy(float)}
-    rank = rows["service"].map({name: -service.rank for name, service in settings.services.items()})
-    turn = rows.groupby([rank, "region", "service"], sort=True).ngroup().to_numpy()
-    for number in (np.flatnonzero(turn == service) for service in range(turn.max(initial=-1) + 1)):
+    for number in _in_turn(settings, rows, len(own)):
         if not (above[code[number]] > _NOISE).any():
             continue
         for pool in _POOLS:
@@ -61,22 +59,23 @@ def fit_quotas(settings: Settings, plan: pd.DataFrame, *, kept: Mapping[tuple[st
             above[code[number]] -= gives * vcpus[number]
     if (above > _NOISE).any():
         raise _minimum_is_above(settings, rows.iloc[int(above[code].argmax())], float(above.max()))
-    return _with_less(plan, rows, amounts, gave)
+    return _with_less(plan, own, {pool: machines[: len(own)] for pool, machines in amounts.items()}, gave[: len(own)])
 
 
-def minimum_vcpus(settings: Settings, services: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """VCPU per region and quota of `minimum_instances` of some services.
+def _competing(settings: Settings, plan: pd.DataFrame, beside: pd.DataFrame) -> pd.DataFrame:
+    """The machines that services planned by the program need of the quotas of a plan, as rows of such a plan."""
+    if beside.empty:
+        return beside
+    rows = _machines(settings, beside.assign(hot=beside["needed"], warm=0.0, cold=0.0))
+    quotas = pd.MultiIndex.from_frame(_machines(settings, plan)[["region", "quota"]])
+    return rows[pd.MultiIndex.from_frame(rows[["region", "quota"]]).isin(quotas)]
 
-    Args:
-        services: rows with `region, service, resource` of a forecast.
-    """
-    kept: dict[tuple[str, str], float] = {}
-    pairs = services.loc[services["resource"].isin(COMPUTE), ["region", "service"]].drop_duplicates()
-    for region, service in pairs.itertuples(index=False, name=None):
-        capacity = settings.services[service].capacity
-        cell = (region, quota_name(settings, region, capacity.machine_type))
-        kept[cell] = kept.get(cell, 0.0) + capacity.minimum_instances * list_prices().machine_type(capacity.machine_type).vcpu
-    return kept
+
+def _in_turn(settings: Settings, rows: pd.DataFrame, own: int) -> list[npt.NDArray[np.int64]]:
+    """Positions of the rows of each service and region, in the order in which they give; the first `own` rows are not the program's."""
+    rank = rows["service"].map({name: -service.rank for name, service in settings.services.items()})
+    turn = rows.groupby([rank, np.arange(len(rows)) < own, "region", "service"], sort=True).ngroup().to_numpy()
+    return [np.flatnonzero(turn == number) for number in range(turn.max(initial=-1) + 1)]
 
 
 def vcpus_taken(settings: Settings, plan: pd.DataFrame) -> Taken:

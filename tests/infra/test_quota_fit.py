@@ -70,12 +70,36 @@ def test_no_plan_of_any_policy_exceeds_a_quota(policy: str, tenants: str, quota:
     assert plan.loc[plan["unmet"] > 0, "why"].str.contains("left unserved .*: N2_CPUS of .* binds").all()
 
 
-def test_services_of_both_kinds_keep_to_the_quota_together_and_the_program_keeps_its_minimum() -> None:
+@pytest.mark.parametrize(
+    ("edge", "tenants", "hot"),
+    [
+        ("high", "low", 2),  # its minimum: edge alone needs 280 vCPU
+        ("medium", "medium", 23),  # 100 vCPU less the one machine of 8 that edge must have
+        ("low", "high", 23),
+    ],
+)
+def test_the_less_critical_gives_of_the_program_and_of_the_others(edge: str, tenants: str, hot: int) -> None:
+    """Edge is planned by the program, tenants hour by hour; both want more than the 100 vCPU there are."""
     settings = _settings("optimal", 100, tenants="    policy: static\n")
+    services = {
+        name: settings.services[name].model_copy(update={"criticality": level}) for name, level in (("edge", edge), ("tenants", tenants))
+    }
+    settings = settings.model_copy(update={"services": {**settings.services, **services}})
     plan = planned_rows(settings, forecasts(settings, median=100.0, hours=6), issue_time=ISSUE)
     assert _most_vcpus(plan) <= 100
-    assert set(_machines(plan, "tenants")["hot"]) == {23}, "100 vCPU less the one machine of 8 that edge must have"
+    assert set(_machines(plan, "tenants")["hot"]) == {hot}
     assert (_machines(plan, "edge")["hot"] >= 1).all()
+
+
+def test_what_the_program_does_not_need_is_there_for_less_critical_services() -> None:
+    """Edge needs 3 machines of 8 vCPU and scores one of 4: of 100 vCPU 72 are left."""
+    settings = _settings("optimal", 100, tenants="    policy: static\n")
+    frame = forecasts(settings, median=100.0, hours=6)
+    for series in ("edge/cpu", "scores/requests"):
+        frame = set_demand(frame, f"us-central1/{series}", [10.0] * 6)
+    plan = planned_rows(settings, frame, issue_time=ISSUE)
+    assert set(_machines(plan, "tenants")["hot"]) == {18}
+    assert _most_vcpus(plan) <= 100
 
 
 def test_families_without_a_quota_of_their_own_share_one() -> None:
