@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +15,7 @@ from headroom.errors import BadInputError
 from headroom.latest import last_issue_time
 from headroom.runtime import Runtime
 from headroom.schemas import content_digest
+from headroom.settings import Settings
 from headroom.signals import measured_signals
 
 if TYPE_CHECKING:
@@ -94,9 +95,7 @@ def make_plan(
         BadInputError: when there is no forecast of the last 24 hours, or the plan cannot be made (see `plan_capacity`).
     """
     from infra.budget import approval_needed, plan_usd_per_day
-    from infra.day_budget import day_budgets
     from infra.forecast_check import chosen_regions, unplanned_services
-    from infra.held_cost import held_usd_by_hour
     from infra.ledger import Ledger
     from infra.planner import plan_capacity
     from infra.quota_requests import quota_requests, requests_in
@@ -110,14 +109,11 @@ def make_plan(
     planned = plan_capacity(settings, forecasts, issue_time=issue_time, policy=policy, regions=regions, known=known)
     plan, asked = planned.rows, quota_requests(settings, planned.rows, planned.limits, issue_time=issue_time)
     chosen = sorted(plan["region"].unique())
-    for name, rows in (("plans", plan), ("quota_requests", asked)):
-        opened.lake.replace(name, rows, start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": chosen})
+    _write(opened, {"plans": plan, "quota_requests": asked}, issue_time=issue_time, regions=chosen)
     for request in requests_in(asked):
         _LOG.info("quota to ask for: %s", request)
     held = ledger.held()
     held_usd_per_day = float(held.loc[held["region"].isin(chosen), "usd_per_hour"].sum()) * 24
-    hours = held_usd_by_hour(settings, plan, issue_time)
-    budgets = day_budgets(settings, issue_time=issue_time, hours=hours.size, spent=known.spent)
     approval = approval_needed(settings, plan, held_usd_per_day=held_usd_per_day)
     return MadePlan(
         issue_time=issue_time,
@@ -128,7 +124,7 @@ def make_plan(
         peak_usd_per_day=plan_usd_per_day(plan, "peak_cost_usd"),
         approval_needed=approval.needed,
         approval_text=approval.reason,
-        budget_text=budgets.text(float(budgets.by_day(hours)[0])),
+        budget_text=_budget_text(settings, plan, known.spent, issue_time),
         limits=[limit.words for limit in planned.limits],
         quota_requests=list(requests_in(asked)),
         unplanned=[f"{service} in {region}" for region, service in unplanned],
@@ -136,6 +132,21 @@ def make_plan(
         unboosted=refused,
         digest=content_digest("plans", plan),
     )
+
+
+def _write(opened: Runtime, tables: Mapping[str, pd.DataFrame], *, issue_time: pd.Timestamp, regions: list[str]) -> None:
+    for name, rows in tables.items():
+        opened.lake.replace(name, rows, start=issue_time, end=issue_time + pd.Timedelta("1h"), where={"region": regions})
+
+
+def _budget_text(settings: Settings, plan: pd.DataFrame, spent: SpentToday | None, issue_time: pd.Timestamp) -> str:
+    """What a plan takes of today's budget, in words."""
+    from infra.day_budget import day_budgets
+    from infra.held_cost import held_usd_by_hour
+
+    hours = held_usd_by_hour(settings, plan, issue_time)
+    budgets = day_budgets(settings, issue_time=issue_time, hours=hours.size, spent=spent)
+    return budgets.text(float(budgets.by_day(hours)[0]))
 
 
 def known_spent(

@@ -1,4 +1,23 @@
-"""From a forecast to a plan: how much of what in which pool, for every region, service and hour, why, and at what cost."""
+"""From a forecast to a plan: how much of what in which pool, for every region, service and hour, why, and at what cost.
+
+Policies that decide hour by hour:
+
+1. `capacity_need` turns the forecast at the policy's quantile into machines, bandwidth and storage; of several machine types it takes
+   in each region the cheapest for all hours.
+2. The policy splits every hour's need into hot, warm and cold.
+3. Lead times: what must run in an hour has to be asked for before it. With `B` boot and `R` resume minutes,
+   `hot(t) = max hot_policy(t')` over `t' = t .. t + ceil(B / 60)` hours, and `hot(t) + warm(t)` is likewise the
+   maximum over `ceil((B + R) / 60)` hours, since a standby machine must have booted once and must resume.
+   Bandwidth and storage are held one hour ahead.
+4. Bandwidth of a region without an interconnect cannot be reserved: it stays cold.
+5. A region's quotas: in an hour that needs more, `fit_quotas` lets the least critical services give, after less critical ones that are
+   `optimal`; what is then served by nobody is `unmet`.
+6. `cost_usd` of the hour is `hot x on-demand + warm x standby` list price (see `infra.prices`, `infra.standby`); cold costs
+   nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot, on the type that serves it cheapest.
+7. A UTC day above `policy.budget_usd_per_day` is brought under it by `fit_budget`; what is held between allocations counts, which may be
+   more than the sum of the hours (`infra.held_cost`). Today has what is left of its budget (`infra.day_budget`); where that is less than
+   `minimum_instances` and storage cost until midnight, they are held all the same, and `why` says by how much that is above.
+"""
 
 from __future__ import annotations
 
@@ -77,23 +96,7 @@ def plan_capacity(
     """The plan for the forecast hours from `issue_time` on. Pure: the same inputs give the same plan.
 
     Every service is planned by its policy (`services.<service>.policy`, else `policy.name`); `policy` puts one in place of all.
-    Those that decide hour by hour:
-
-    1. `capacity_need` turns the forecast at the policy's quantile into machines, bandwidth and storage; of several machine types it takes
-       in each region the cheapest for all hours.
-    2. The policy splits every hour's need into hot, warm and cold.
-    3. Lead times: what must run in an hour has to be asked for before it. With `B` boot and `R` resume minutes,
-       `hot(t) = max hot_policy(t')` over `t' = t .. t + ceil(B / 60)` hours, and `hot(t) + warm(t)` is likewise the
-       maximum over `ceil((B + R) / 60)` hours, since a standby machine must have booted once and must resume.
-       Bandwidth and storage are held one hour ahead.
-    4. Bandwidth of a region without an interconnect cannot be reserved: it stays cold.
-    5. A region's quotas: in an hour that needs more, `fit_quotas` lets the least critical services give, after less critical ones that are
-       `optimal`; what is then served by nobody is `unmet`.
-    6. `cost_usd` of the hour is `hot x on-demand + warm x standby` list price (see `infra.prices`, `infra.standby`); cold costs
-       nothing until used. `peak_cost_usd` is the same hour with the plan's highest need held hot, on the type that serves it cheapest.
-    7. A UTC day above `policy.budget_usd_per_day` is brought under it by `fit_budget`; what is held between allocations counts, which may be
-       more than the sum of the hours (`infra.held_cost`). Today has what is left of its budget (`infra.day_budget`); where that is less than
-       `minimum_instances` and storage cost until midnight, they are held all the same, and `why` says by how much that is above.
+    Those that decide hour by hour go through the steps at the top of this file.
 
     Those that are `optimal` are planned together (`infra.policies.optimal`), with what the others leave of the quotas and the budget; they may use
     several machine types at once, and then have a row per hour and type.
@@ -120,19 +123,13 @@ def plan_capacity(
     now = _Moment(settings, issue_time, known, day_budgets(settings, issue_time=issue_time, hours=hours, spent=known.spent))
     names = {name: check_policy(policy or service.policy or settings.policy.name) for name, service in settings.services.items()}
     of_row = rows["service"].map(names)
-    by_hour = [
-        hourly_lines(settings, rows[of_row == name], name, issue_time, known.boosts, known.measured)
-        for name in sorted(set(of_row) - {OPTIMAL})
-    ]
-    together = rows[of_row == OPTIMAL]
-    need = (
-        capacity_need(settings, together, quantile=pd.Series(settings.policy.quantile, index=together.index)) if len(together) else together
-    )
-    least = now.held_by_day(pd.concat([_least(part) for part in (*by_hour, need)]))
+    together, by_hour = rows[of_row == OPTIMAL], _lines_by_hour(now, rows, of_row)
+    need = _need_at_quantile(settings, together)
+    least = now.held_by_day(pd.concat([_least(by_hour), _least(need)]))
     # Today what must be held is, whatever is left; where a whole day's budget does not do, the settings contradict each other.
     usd, plan, limits = np.append(max(now.budgets.usd[0], least[0]), now.budgets.usd[1:]), pd.DataFrame(), None
-    if by_hour:
-        plan = _hour_by_hour(now, pd.concat(by_hour, ignore_index=True), need, usd)
+    if len(by_hour):
+        plan = _hour_by_hour(now, by_hour, need, usd)
         usd = np.maximum(usd - now.held_by_day(plan), 0.0)
     if len(together):
         made = _together(now, together, need, usd, taken=vcpus_taken(settings, plan))
@@ -159,6 +156,20 @@ class _Moment:
     def within(self, plan_within: Callable[[Array, Array], pd.DataFrame], usd: Array) -> pd.DataFrame:
         """The plan that is held for at most `usd` (days,)."""
         return within_held_budget(self.settings, plan_within, self.budgets, usd=usd, issue_time=self.issue_time)
+
+
+def _lines_by_hour(now: _Moment, rows: pd.DataFrame, of_row: pd.Series[str]) -> pd.DataFrame:
+    """What the policies that decide hour by hour want, before quotas and budget; `of_row` is the policy of each row."""
+    parts = [
+        hourly_lines(now.settings, rows[of_row == name], name, now.issue_time, now.known.boosts, now.known.measured)
+        for name in sorted(set(of_row) - {OPTIMAL})
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _need_at_quantile(settings: Settings, rows: pd.DataFrame) -> pd.DataFrame:
+    """The need of what is planned by the program."""
+    return capacity_need(settings, rows, quantile=pd.Series(settings.policy.quantile, index=rows.index)) if len(rows) else rows
 
 
 def _least(need: pd.DataFrame) -> pd.DataFrame:

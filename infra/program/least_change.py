@@ -12,17 +12,22 @@ from infra.program.coverage import coverage_of
 from infra.program.highs import InfeasibleProgramError, Solver
 from infra.program.integer_plan import machine_columns
 from infra.program.layout import layout_of, pattern_of
-from infra.program.matrix import build_program
+from infra.program.matrix import Program, build_program
 from infra.program.problem import FloatArray, IntArray, Problem
 
 __all__ = ["with_least_change"]
 
 _NOISE: Final = 1e-6
+# A share of the excess: the least there is below a hundred starts and stops.
+_GAP: Final = 1e-2
+# Up to so many whole numbers the least excess is found in machines, in some seconds; beyond, in fractions of them, rounded up.
+_MANY: Final = 50_000
 
 
 def with_least_change(problem: Problem) -> Problem:
     """The problem with flap limits raised, and machines let go before their least running time, by as little as all its other limits allow.
 
+    As little: to a hundredth, in whole machines; in large problems in fractions of machines, rounded up for each place and day (machine and block).
     A start or stop too many counts like a machine that runs a block too short. It is the problem as given where that does not help.
     """
     coverage = coverage_of(problem)
@@ -34,7 +39,7 @@ def with_least_change(problem: Problem) -> Problem:
     upper = loose.upper.copy()
     upper[upper.size - int(bound.sum()) :] = problem.young[bound]
     try:
-        values = Solver(replace(loose, upper=upper)).solve_whole(machine_columns(layout))
+        values = _least_excess(replace(loose, upper=upper), machine_columns(layout))
     except InfeasibleProgramError:
         return problem
     excess = np.zeros(layout.rows)
@@ -44,6 +49,11 @@ def with_least_change(problem: Problem) -> Problem:
         flap_limit=problem.flap_limit + _of(excess, layout.flap),
         young=np.clip(problem.young - _of(excess, layout.hold), 0.0, None),
     )
+
+
+def _least_excess(program: Program, machines: IntArray) -> FloatArray:
+    solver = Solver(program)
+    return solver.solve_whole(machines, gap=_GAP) if machines.size <= _MANY else solver.solve().values
 
 
 def _of(excess: FloatArray, rows: IntArray) -> FloatArray:
