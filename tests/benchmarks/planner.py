@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.planner --sizes 10x4,50x10 --patterns hourly,mixed [--without-file]
 
-Each size and pattern of hour blocks (72 hours, or 24 hours and 8 blocks of 6) runs in a process of its own. Times are CPU seconds of that
+Each size and pattern of hour blocks (72 hours, or 24 hours and 8 blocks of 6; `flaps`: 72 hours with at most 20 starts and stops per place
+and day) runs in a process of its own. Times are CPU seconds of that
 process, in which the program runs in one thread, so that a busy machine changes them little. `--without-file` leaves HiGHS on a file out.
 """
 
@@ -16,6 +17,7 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +28,8 @@ import numpy as np
 from infra.program import Solution, solve
 from tests.benchmarks.planner_problems import BLOCKS, HOURLY, planning_problem
 
-PATTERNS = {"hourly": HOURLY, "mixed": BLOCKS}
+# Hour blocks, and starts and stops of a place in a day.
+PATTERNS = {"hourly": (HOURLY, np.inf), "mixed": (BLOCKS, np.inf), "flaps": (HOURLY, 20.0)}
 SURPRISE = 0.02
 HEADINGS = (
     "services x regions, blocks",
@@ -64,15 +67,16 @@ class Measured:
 def measure(services: int, regions: int, pattern: str, with_file: bool) -> list[str]:
     """The cells of one line; the solver's own clock is set to CPU time."""
     importlib.import_module("infra.program.solve").time = SimpleNamespace(perf_counter=time.process_time)
-    hours = PATTERNS[pattern]
-    solve(planning_problem(2, 2, block_hours=hours))  # what is imported on first use is not counted
-    cold = solve(planning_problem(services, regions, block_hours=hours))
+    hours, flaps = PATTERNS[pattern]
+    made = partial(planning_problem, block_hours=hours, flaps=flaps)
+    solve(made(2, 2))  # what is imported on first use is not counted
+    cold = solve(made(services, regions))
     highs = cold.warm_start.solver._highs
     size = (highs.getNumCol(), highs.getNumRow(), highs.getNumNz())
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     from_file = _from_file(highs) if with_file else np.nan
-    changed = solve(planning_problem(services, regions, block_hours=hours, surprise=SURPRISE), warm_start=cold)
-    hour_on = solve(planning_problem(services, regions, block_hours=hours, hour=1), warm_start=changed)
+    changed = solve(made(services, regions, surprise=SURPRISE), warm_start=cold)
+    hour_on = solve(made(services, regions, hour=1), warm_start=changed)
     return _cells(Measured(services, regions, pattern, size, cold, from_file, changed, hour_on, memory))
 
 

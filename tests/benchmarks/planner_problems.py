@@ -17,13 +17,21 @@ BLOCKS = np.append(np.ones(24), np.full(8, 6.0))
 
 
 def planning_problem(
-    services: int, regions: int, *, block_hours: np.ndarray = HOURLY, bands: int = 5, seed: int = 0, hour: int = 0, surprise: float = 0.0
+    services: int,
+    regions: int,
+    *,
+    block_hours: np.ndarray = HOURLY,
+    bands: int = 5,
+    seed: int = 0,
+    hour: int = 0,
+    surprise: float = 0.0,
+    flaps: float = np.inf,
 ) -> Problem:
     """Services in every region with 3 resources; every fifth place may choose between two machine types.
 
     Half of the regions have stock for 85 to 100 % of what their services ask for at the 90 % level; the budget is below what the plan
     would cost without one. Three peers lend to each region that is short. `hour` moves the clock on; `surprise` changes every demand by so
-    much (standard deviation), and changes nothing else.
+    much (standard deviation), and changes nothing else. `flaps` is how many starts and stops a place may have in a day.
     """
     random = np.random.default_rng(seed)
     places = services * regions
@@ -76,6 +84,7 @@ def planning_problem(
         option_quota=np.full(option_place.size, 8.0),
         family_limit=stock[:, None, None],
         budget_per_day=float(0.62 * 24 * (usual * price).sum()),
+        flap_limit=np.asarray(flaps),
         leases=_leases(option_place, region, short, option_price, random),
     )
 
