@@ -180,8 +180,9 @@ def _columns(
     _put(upper, layout.warm, np.where(np.isfinite(problem.warm_price), np.inf, 0.0))
     _put(upper, layout.cold, np.where(np.isfinite(problem.cold_use_price), problem.cold_limit, 0.0))
     _put(cost, layout.starts, problem.start_cost[:, None])
-    most = np.where(needed, scale, 0.0)
-    _put(cost, layout.cover, np.where(needed, -coverage.weight / scale, 0.0))
+    # In the order in which the layout numbers them.
+    most = np.ascontiguousarray(np.where(needed, scale, 0.0))
+    _put(cost, layout.cover, np.ascontiguousarray(coverage.weight / np.where(needed, -scale, -np.inf)))
     _put(upper, layout.cover, most)
     latest = np.zeros(len(problem.places), dtype=np.int64)
     np.maximum.at(latest, problem.option_place, problem.ready_from)
