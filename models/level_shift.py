@@ -12,9 +12,10 @@ The shape that explains most is believed when the change is large, clear of the 
 day is multiplied by exp(change (1 - shape)), and the search goes on: a demand that halved a week ago, or has been fading since, keeps its
 shape of the day and of the week, and no candidate has to unlearn the old level first. Nothing is said of whether a ramp goes on.
 
-What began less than a week ago may as well be an episode: a campaign, an incident, a holiday week. Six tenths of what its last day still had of
-it is believed, as much as was there in the mean of the next three days (decision 13); the days since tell the candidates the rest. A change is
-believed whole when no day but those that it began in departs from it by more than a tenth of it: no episode was like that.
+What began lately may as well be an episode: a campaign, an incident, a holiday week. Of a step younger than a week, and of a ramp younger than
+two, that share of what its last day still had of it is believed that was there in the mean of the next three days (decision 13): the less the
+younger, and less of a ramp, which is at its peak now by its very shape. The days since tell the candidates the rest. A change is believed
+whole when no day but those that it began in departs from it by more than a tenth of it: no episode was like that.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ _LEAST_RAMP: Final = float(np.log(4 / 3))
 _CLEAR: Final = 4.0
 # Share of the weekdays' residual variance that the step must explain.
 _EXPLAINED: Final = 0.5
-# What is left of a change younger than a week in the next three days, as a share of what its last day had of it (decision 13).
-_LASTING: Final = 0.6
+# Share of what the last day of a change had of it that the next three days have, by the days ago that it began (decision 13).
+_STEP_LASTING: Final = np.repeat([0.55, 0.8, 1.0], [6, 1, 14])
+_RAMP_LASTING: Final = np.repeat([0.45, 0.6, 1.0], [6, 8, 7])
 # Standard deviation of what is left of it from that, as a share of the change.
 _DEVIATION: Final = 0.33
 # Share of a change that no day may depart by, for the change to be believed whole however young it is.
@@ -106,7 +108,7 @@ def _changes(level: Array, day: int) -> tuple[Index, Array, Array]:
     rows, rest = found[0][0], moved @ told.plain
     believed, variance = np.zeros((rows.size, told.shapes.shape[1])), np.zeros(rows.size)
     for those, change, best in found:
-        share, at = _lasting(rest[those] / change[:, None], told.since[best]), np.searchsorted(rows, those)
+        share, at = _lasting(rest[those] / change[:, None], best, told), np.searchsorted(rows, those)
         believed[at] += (share * change)[:, None] * (1.0 - told.shapes[best])
         variance[at] += np.where(share < 1.0, _DEVIATION * change, 0.0) ** 2
     return rows, believed, np.sqrt(variance)
@@ -125,19 +127,20 @@ def _clearest(level: Array, told: _Shapes) -> tuple[Index, Array, Index]:
     return np.flatnonzero(clear), change[clear], best[clear]
 
 
-def _lasting(rest: Array, since: Index) -> Array:
+def _lasting(rest: Array, best: Index, told: _Shapes) -> Array:
     """Shape (changes,): the share of every change that is believed to last.
 
     Args:
         rest: shape (changes, days), what every day departs from its weekday's usual by, all changes taken off, as a share of the change.
-        since: shape (changes,), days ago that it began.
+        best: shape (changes,), the shape of each.
     """
-    back = np.arange(rest.shape[1])[::-1]
+    back, since = np.arange(rest.shape[1])[::-1], told.since[best]
     beginning = (back == since[:, None]) | (back == since[:, None] - 1)
     steady = (np.where(beginning, 0.0, np.abs(rest)) <= _STEADY).all(axis=1)
     # A day is part of its weekday's usual, and so is what it departs by.
     last = 1.0 + rest[:, -1] / (1.0 - _WEEK / rest.shape[1])
-    found: Array = np.where(steady | (since >= _WEEK), 1.0, np.clip(_LASTING * last, 0.0, 1.0))
+    lasting = told.lasting[best]
+    found: Array = np.where(steady | (lasting >= 1.0), 1.0, np.clip(lasting * last, 0.0, 1.0))
     return found
 
 
@@ -151,6 +154,7 @@ class _Shapes(NamedTuple):
         left: shape (shapes, days), those without the usual of weekdays.
         least: shape (shapes,), logarithm of the least change of each that is believed.
         since: shape (shapes,), days ago that it began.
+        lasting: shape (shapes,), share of it that lasts, 1 for one that is too old to be an episode.
     """
 
     plain: Array
@@ -159,6 +163,7 @@ class _Shapes(NamedTuple):
     left: Array
     least: Array
     since: Index
+    lasting: Array
 
 
 @cache
@@ -167,8 +172,9 @@ def _shapes(count: int, day: int) -> _Shapes:
     weekday = (np.arange(count) % _WEEK)[:, None] == np.arange(_WEEK)
     plain = np.eye(count) - weekday / weekday.sum(axis=0) @ weekday.T.astype(float)
     left = (np.arange(count * day)[::-1] + 0.5) / day  # days between a step's middle and now
-    since = [np.arange(least, min(_MOST_DAYS, count - least) + 1)[:, None] for least in (_LEAST_DAYS, _LEAST_RAMP_DAYS)]
-    shapes = np.concatenate([left < since[0], np.clip(1.0 - left / since[1], 0.0, None)])
-    least = np.repeat([_LEAST_CHANGE, _LEAST_RAMP], [len(days) for days in since])
+    steps, ramps = (np.arange(least, min(_MOST_DAYS, count - least) + 1) for least in (_LEAST_DAYS, _LEAST_RAMP_DAYS))
+    shapes = np.concatenate([left < steps[:, None], np.clip(1.0 - left / ramps[:, None], 0.0, None)])
+    least = np.repeat([_LEAST_CHANGE, _LEAST_RAMP], [steps.size, ramps.size])
+    lasting = np.concatenate([_STEP_LASTING[steps], _RAMP_LASTING[ramps]])
     daily = shapes.reshape(len(shapes), count, day).mean(axis=2)
-    return _Shapes(plain, shapes, daily, daily @ plain, least, np.concatenate(since).ravel())
+    return _Shapes(plain, shapes, daily, daily @ plain, least, np.concatenate([steps, ramps]), lasting)

@@ -125,17 +125,36 @@ def episode(values: np.ndarray, days: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("days", [3, 4, 5])
-def test_six_tenths_of_what_is_left_of_a_change_that_recedes_is_believed_in_its_first_week(days: int):
+def test_about_half_of_what_is_left_of_a_change_that_recedes_is_believed_in_its_first_days(days: int):
     rows, found, _ = level_changes(episode(demand(), days), HOURLY)
     assert rows.size == 5
-    np.testing.assert_allclose(found[:, 0], 0.6 * np.log(2) * (1 - (days - 1) / 6), rtol=0.15)
+    np.testing.assert_allclose(found[:, 0], 0.55 * np.log(2) * (1 - (days - 1) / 6), rtol=0.15)
     assert (found[:, -days * 24 :] == 0).all()
 
 
+def unsteady(values: np.ndarray) -> np.ndarray:
+    """The third day from now stands out, so that no change before it is steady."""
+    day = np.arange(values.shape[1])[::-1] // 24
+    return values * np.where(day == 2, 1.35, 1.0)
+
+
+@pytest.mark.parametrize(("days", "share"), [(4, 0.55), (6, 0.8), (7, 1.0)])
+def test_a_jump_is_believed_the_more_the_longer_it_has_lasted(days: int, share: float):
+    found = level_changes(unsteady(changed(demand(), days, 0.2)), HOURLY)[1]
+    np.testing.assert_allclose(found[:, 0], share * np.log(0.2), rtol=0.1)
+
+
+@pytest.mark.parametrize(("days", "share"), [(5, 0.45), (9, 0.6), (13, 0.6), (15, 1.0)])
+def test_a_drift_is_believed_less_than_a_jump_of_its_age_until_it_has_gone_on_for_two_weeks(days: int, share: float):
+    found, doubt = level_changes(unsteady(drifting(demand(), days, 0.2)), HOURLY)[1:]
+    np.testing.assert_allclose(found[:, 0], share * np.log(0.2), rtol=0.1)
+    assert ((doubt > 0) == (share < 1)).all()
+
+
 def test_a_change_that_has_lasted_a_week_is_believed_whole_however_unsteady_its_days_were():
-    unsteady = changed(demand(), 7, 2.0)
-    unsteady[:, -4 * 24 : -3 * 24] *= 1.3
-    found = level_changes(unsteady, HOURLY)[1]
+    odd = changed(demand(), 7, 2.0)
+    odd[:, -4 * 24 : -3 * 24] *= 1.3
+    found = level_changes(odd, HOURLY)[1]
     np.testing.assert_allclose(np.exp(found[:, 0]), 2.0 * 1.3 ** (1 / 7), rtol=0.1)
 
 
