@@ -23,3 +23,11 @@ def test_a_row_of_one_number_repeats_it_and_one_without_any_has_none():
     found = row_quantiles(np.array([[np.nan, 3.0], [np.nan, np.nan]]), LEVELS)
     assert (found[0] == 3.0).all()
     assert np.isnan(found[1]).all()
+
+
+def test_rows_without_a_gap_have_the_same_quantiles_beside_one_with_a_gap():
+    values = np.random.default_rng(4).normal(size=(6, 40))
+    gappy = np.vstack([values, np.full(40, np.nan)])
+    np.testing.assert_array_equal(row_quantiles(values, LEVELS), row_quantiles(gappy, LEVELS)[:-1])
+    np.testing.assert_allclose(row_quantiles(values, LEVELS), np.quantile(values, LEVELS, axis=1).T, rtol=1e-12)
+    assert row_quantiles(np.empty((0, 40)), LEVELS).shape == (0, LEVELS.size)
