@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +60,16 @@ class DriverEffects:
     posterior: Posterior
     scatter: Array
     unknown: float
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same for effects that say the same of every history, of one training or of its saved files."""
+        told, layout = hashlib.blake2b(digest_size=16), self.layout
+        told.update(repr((self.names, layout.kinds, layout.readings, self.unknown)).encode())
+        ranges = (layout.middle, layout.spread, layout.low, layout.high)
+        for part in (*ranges, self.columns, self.scale, self.scatter, self.posterior.weights, self.posterior.covariance):
+            told.update(np.ascontiguousarray(part).tobytes())
+        return told.hexdigest()
 
     def at(
         self, names: list[str], values: Array, end: pd.Timestamp, ahead: int, events: pd.DataFrame, calendar: SeriesCalendar

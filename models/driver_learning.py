@@ -22,6 +22,7 @@ from models.hourly_grid import Array
 from models.lag_features import Index
 from models.last_answer import LastAnswer
 from models.rhythm import Rhythm
+from models.visible_events import events_digest
 
 __all__ = ["learn_effects"]
 
@@ -44,7 +45,6 @@ _SURE_EVENT: Final = 2.0
 _SURE_READING: Final = 3.0
 # An excess of squares that few steps show by chance, in standard errors.
 _DOUBT: Final = 2.0
-_TELLING: Final = ("kind", "region", "service", "unique_id", "start", "end", "strength", "value")
 _LAST: Final = LastAnswer[DriverEffects | None]()
 
 
@@ -153,7 +153,5 @@ def _blocks(steps: int, rhythm: Rhythm) -> Index:
 def _digest(names: list[str], values: Array, end: pd.Timestamp, events: pd.DataFrame, calendar: SeriesCalendar) -> str:
     """Of all that decides what is learnt."""
     told = hashlib.blake2b(np.ascontiguousarray(values).tobytes())
-    columns = [name for name in _TELLING if name in events.columns]
-    told.update(pd.util.hash_pandas_object(events[columns], index=False).to_numpy().tobytes())
-    told.update(repr((columns, names, values.shape, end, calendar.rhythm)).encode())
+    told.update(repr((events_digest(events), names, values.shape, end, calendar.rhythm)).encode())
     return told.hexdigest()

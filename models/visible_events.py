@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Final
+
 import pandas as pd
 
 from headroom.vocabulary import SeriesId
 
-__all__ = ["events_known_at", "events_of_series"]
+__all__ = ["events_digest", "events_known_at", "events_of_series"]
+
+_TELLING: Final = ("kind", "region", "service", "unique_id", "start", "end", "strength", "value")
 
 
 def events_known_at(events: pd.DataFrame, moment: pd.Timestamp) -> pd.DataFrame:
@@ -31,3 +36,11 @@ def events_of_series(events: pd.DataFrame, unique_id: str) -> pd.DataFrame:
     if "unique_id" in events.columns:
         here &= events["unique_id"].fillna("").isin(["", unique_id])
     return events[here.to_numpy(dtype=bool)].reset_index(drop=True)
+
+
+def events_digest(events: pd.DataFrame) -> str:
+    """The same for events that say the same to every series."""
+    columns = [name for name in _TELLING if name in events.columns]
+    told = hashlib.blake2b(repr(columns).encode(), digest_size=16)
+    told.update(pd.util.hash_pandas_object(events[columns], index=False).to_numpy().tobytes())
+    return told.hexdigest()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
 from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS, QUANTILES
-from models.driver_effects import DriverEffects
+from models.driver_effects import DriverEffects, Told
 from models.driver_learning import learn_effects
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored
-from models.hourly_grid import Array, grid, training_grid, with_demand
+from models.hourly_grid import Array, grid, places, training_grid, with_demand
 from models.quantile_frame import lowest, quantile_frame, widened, within_reach
+from models.shared_work import once
+from models.visible_events import events_digest
 
 __all__ = ["DriverAdjusted"]
 
@@ -45,7 +47,8 @@ class DriverAdjusted:
             most = max(rhythm.training, min(_LONGEST * rhythm.training, _MOST_VALUES // history["unique_id"].nunique()))
             names, values, end = training_grid(history, rhythm, most)
             self.effects = learn_effects(names, values, end, events, calendar)
-            history = self._without(history, names, values, end, events)
+            if self.effects is not None:
+                history = _without(self.effects, history, (names, values), end, 0, events, calendar).history
         self.inner = self.inner.fit(history, events, calendar)
         return self
 
@@ -56,16 +59,14 @@ class DriverAdjusted:
         if self.effects is None or events.empty:
             return self.inner.predict_quantiles(history, events, issue_time, horizon)
         names, values = grid(history, issue_time, rhythm)
-        told = self.effects.at(names, values, issue_time, horizon, events, self._calendar)
-        if told is None:
-            return self.inner.predict_quantiles(history, events, issue_time, horizon)
-        steps = values.shape[1]
-        rest = _taken_off(history, names, values, told.effect[:, :steps], issue_time, rhythm.step)
+        told, rest = _without(self.effects, history, (names, values), issue_time, horizon, events, self._calendar)
         inner = self.inner.predict_quantiles(rest, events, issue_time, horizon)
+        if told is None:
+            return inner
         served = list(inner["unique_id"].unique())
-        rows = np.array([names.index(name) for name in served], dtype=np.int64)
+        rows = places(names, served)
         quantiles = inner[list(QUANTILE_COLUMNS)].to_numpy(dtype=float).reshape(len(served), horizon, len(QUANTILES))
-        moved = widened(quantiles, told.deviation[rows]) + told.effect[rows, steps:, None]
+        moved = widened(quantiles, told.deviation[rows]) + told.effect[rows, values.shape[1] :, None]
         return quantile_frame(served, within_reach(moved, values[rows]), issue_time, lowest(values[rows]), rhythm.step)
 
     def save(self, folder: Path) -> None:
@@ -84,9 +85,35 @@ class DriverAdjusted:
         self.inner = restored(self.inner, folder, calendar)
         return self
 
-    def _without(self, history: pd.DataFrame, names: list[str], values: Array, end: pd.Timestamp, events: pd.DataFrame) -> pd.DataFrame:
-        told = self.effects.at(names, values, end, 0, events, self._calendar) if self.effects is not None else None
-        return history if told is None else _taken_off(history, names, values, told.effect, end, self._calendar.rhythm.step)
+
+class _Without(NamedTuple):
+    """Effects, None where no row of the events concerns any series, and a history without them."""
+
+    told: Told | None
+    history: pd.DataFrame
+
+
+def _without(
+    effects: DriverEffects,
+    history: pd.DataFrame,
+    known: tuple[list[str], Array],
+    end: pd.Timestamp,
+    ahead: int,
+    events: pd.DataFrame,
+    calendar: SeriesCalendar,
+) -> _Without:
+    """`effects` at the steps of the grid `known` of `history` up to `end` and the `ahead` steps after them; candidates with the same effects share it."""
+    names, values = known
+
+    def found() -> _Without:
+        told = effects.at(names, values, end, ahead, events, calendar)
+        if told is None:
+            return _Without(None, history)
+        return _Without(told, _taken_off(history, names, values, told.effect[:, : values.shape[1]], end, calendar.rhythm.step))
+
+    zones = frozenset(calendar.timezones.items())
+    question = ("without drivers", effects.fingerprint, events_digest(events), values.shape, end, ahead, calendar.rhythm, zones)
+    return once(history, question, found)
 
 
 def _taken_off(

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from models.backtest import backtest
-from models.candidates import bare
+from models.candidates import bare, create
+from models.driver_effects import DriverEffects
 from models.hourly_grid import grid
 from models.shared_work import SharedWork, once
-from tests.models.long_frames import UTC, no_events
+from tests.models.long_frames import UTC, event_rows, no_events
 
 START = pd.Timestamp("2026-05-01", tz="UTC")
 HOUR = pd.Timedelta(hours=1)
@@ -95,3 +96,40 @@ def test_a_backtest_of_several_candidates_and_windows_has_the_rows_of_each_by_it
             alone = backtest([name], rows, no_events(), UTC, [cutoff])
             found = together[(together["candidate"] == name) & (together["cutoff"] == cutoff)]
             pd.testing.assert_frame_equal(alone.drop(columns="seconds"), found.drop(columns="seconds").reset_index(drop=True))
+
+
+def matches(strength=1.0):
+    events = event_rows([START + (24 * days + 19) * HOUR for days in range(1, 34, 3)], service="s")
+    return events.assign(strength=strength, available_at=START)
+
+
+def with_matches(rows, events):
+    played = rows["ds"].isin(events["start"]) | rows["ds"].isin(events["start"] + HOUR)
+    return rows.assign(y=rows["y"] * (1 + 0.5 * played))
+
+
+def test_candidates_share_a_history_without_events_and_have_the_rows_of_each_by_itself(monkeypatch):
+    events = matches()
+    rows, cutoffs = with_matches(history(days=32), events), [START + days * 24 * HOUR for days in (26, 29)]
+    names = ("seasonal-ridge", "exponential-smoothing", "lightgbm")
+    alone = {name: backtest([name], rows, events, UTC, cutoffs) for name in names}
+    asked, at = [], DriverEffects.at
+    monkeypatch.setattr(DriverEffects, "at", lambda effects, *given: asked.append(given) or at(effects, *given))
+    together = backtest(names, rows, events, UTC, cutoffs)
+    assert len(asked) == 2 * len(cutoffs)  # of every window once for the fit and once for the forecast
+    for name in names:
+        found = together[together["candidate"] == name].reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone[name].drop(columns="seconds"), found.drop(columns="seconds"))
+
+
+def test_effects_and_events_that_differ_are_not_taken_for_one_another():
+    events, end = matches(), START + 28 * 24 * HOUR
+    rows = with_matches(history(), events)
+    fits = [create("seasonal-ridge").fit(rows[rows["ds"] < end - back * HOUR], events, UTC) for back in (0, 100)]
+    asked = [(forecaster, told) for forecaster in fits for told in (events, matches(strength=0.5))]
+    apart = [forecaster.predict_quantiles(rows, told, end) for forecaster, told in asked]
+    with SharedWork():
+        shared = [forecaster.predict_quantiles(rows, told, end) for forecaster, told in asked]
+    assert not any(one.equals(other) for at, one in enumerate(apart) for other in apart[:at])
+    for own, found in zip(apart, shared, strict=True):
+        pd.testing.assert_frame_equal(own, found)
