@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -19,11 +18,11 @@ from models.lag_features import Index
 from models.last_answer import LastAnswer
 from models.log_scale import LogScale
 from models.rhythm import HOURLY, Rhythm
-from models.smoothing import Gains, Seasons, Smoothing, first_forecast
+from models.smoothing import Gains, Seasons, Smoothing
 from models.smoothing_end import SmoothingEnd
-from models.weighted_quantiles import weighted_quantiles
+from models.smoothing_trial import Trial, error_quantiles, score_choices
 
-__all__ = ["CHOICES", "SmoothingFit", "block_of", "changing_unit", "fit_smoothing", "on_both_scales", "usual_half_life"]
+__all__ = ["CHOICES", "SmoothingFit", "changing_unit", "fit_smoothing", "on_both_scales", "usual_half_life"]
 
 # (day, week) gains; a week of 0 is a model without one. Chosen, as all numbers here, on windows before the test windows of the benchmark.
 _SEASONS: Final = ((0.2, 0.15), (0.2, 0.0), (0.5, 0.4), (0.5, 0.0), (0.2, 0.4), (0.05, 0.15), (0.05, 0.0))
@@ -32,19 +31,13 @@ _PERSISTENCES: Final = (0.8, 0.97, 0.0)
 _GRID: Final = np.array([(level, *season, rest) for season in _SEASONS for level in _LEVELS for rest in _PERSISTENCES])
 CHOICES: Final = Gains(*(_GRID[:, at : at + 1] for at in range(4)))
 _KEPT: Final = 8
-_MOST_ORIGINS: Final = 80
-# Origins are this share of the context apart: seven hours of four weeks.
-_ORIGINS_IN_CONTEXT: Final = 96
-_HORIZONS_IN_BLOCK: Final = 6
 # An origin counts half as much as one that is this much of the context later.
 _HALF_LIFE: Final = 1.0
-# Weights are the inverse losses to this power, for a series with many origins; as much evidence as this many origins halves it.
+# Weights are the inverse losses to this power, for a series with many origins.
 _SHARPNESS: Final = 20.0
-_PRIOR_ORIGINS: Final = 10.0
 # A series' own quantiles of errors weigh as much as those of all when it has this many origins.
 _POOLED_ORIGINS: Final = 40.0
 _SERIES_AT_ONCE: Final = 32
-_QUANTILES: Final = np.array(QUANTILES)
 _NORMAL: Final = np.array([NormalDist().inv_cdf(q) for q in QUANTILES])
 # Errors of a fit that could not look at any: in units, and on the logarithmic scale.
 _UNKNOWN: Final = 1.0
@@ -102,23 +95,6 @@ class SmoothingFit:
         return Seasons(np.roll(day, -late, axis=1).T[:, None], np.roll(week, -late, axis=1).T[:, None])
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """Origins tried and what was measured after them: `truth` and `trust`, shape (origins, series, horizons)."""
-
-    origins: Index
-    horizon: Index
-    block: Index
-    truth: Array
-    trust: Array
-
-    @property
-    def evidence(self) -> Array:
-        """Origins of each series, late ones counting fully."""
-        found: Array = self.trust.max(axis=2).sum(axis=0)
-        return found
-
-
 def fit_smoothing(
     names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm = HOURLY, half_life: Array | None = None
 ) -> SmoothingFit:
@@ -169,20 +145,6 @@ def changing_unit(filled: Array, origins: Index, day: int) -> Array:
     return unit
 
 
-def block_of(horizon: Index, rhythm: Rhythm) -> Index:
-    """The block of horizons that share weights and errors: up to 1, 3, 6, 12 ... steps; the last one takes what lies beyond."""
-    found: Index = np.minimum(np.searchsorted(_edges(rhythm), horizon), len(_edges(rhythm)) - 1)
-    return found
-
-
-def _edges(rhythm: Rhythm) -> list[int]:
-    edges, edge = [1], 3
-    while edge < rhythm.horizon:
-        edges.append(edge)
-        edge *= 2
-    return [*edges, rhythm.horizon] if rhythm.horizon > 1 else edges
-
-
 def _digest(names: list[str], values: Array, end: pd.Timestamp, rhythm: Rhythm, half_life: Array) -> str:
     told = hashlib.blake2b(f"{names}{end.isoformat()}{rhythm}{values.shape}".encode(), digest_size=16)
     told.update(values.tobytes())
@@ -213,9 +175,9 @@ _Part = tuple[Array, Index, Array, Array, Array, npt.NDArray[np.float32], Array]
 
 def _fit_part(values: Array, rhythm: Rhythm, half_life: Array) -> tuple[_Part, SmoothingEnd | None]:
     """((scores of every choice, chosen, weights, error quantiles, ratio quantiles, seasons, evidence), where it ended) of some series."""
-    trial, scale = _trial(values, rhythm, half_life), LogScale.of(values)
+    trial, scale = Trial.of(values, rhythm, half_life), LogScale.of(values)
     forecasts, seasons = on_both_scales(values, scale, CHOICES, trial.origins, trial.horizon, rhythm)
-    score = _score(forecasts, trial)
+    score = score_choices(forecasts, trial)
     chosen, weights = _best(score)
     kept = np.concatenate([chosen[:, 0], chosen[:, 1] + len(_GRID)], axis=1)
     picked = np.take_along_axis(forecasts, kept.T[None, :, :, None], axis=1)
@@ -224,7 +186,7 @@ def _fit_part(values: Array, rhythm: Rhythm, half_life: Array) -> tuple[_Part, S
     missed = np.divide(trial.truth - point, unit, out=np.zeros_like(point), where=unit > 0)
     ratio = scale.to(trial.truth) - scale.to(point)
     kept_seasons = _mean_seasons(seasons, chosen, weights)
-    found = score, chosen, weights, _error_quantiles(missed, trial), _error_quantiles(ratio, trial), kept_seasons, trial.evidence
+    found = score, chosen, weights, error_quantiles(missed, trial), error_quantiles(ratio, trial), kept_seasons, trial.evidence
     return found, SmoothingEnd.of(seasons, chosen, scale, rhythm)
 
 
@@ -243,37 +205,6 @@ def _mean_seasons(seasons: Seasons, chosen: Index, weights: Array) -> npt.NDArra
     return found.astype(np.float32)
 
 
-def _trial(values: Array, rhythm: Rhythm, half_life: Array) -> _Trial:
-    length, start = values.shape[1], first_forecast(rhythm)
-    stride = rhythm.stride(max(1, rhythm.context // _ORIGINS_IN_CONTEXT))
-    origins = np.arange(length - 1, start - 1, -stride, dtype=np.int64)[:_MOST_ORIGINS][::-1].copy()
-    edges = [0, *_edges(rhythm)]
-    spans = [np.unique(np.linspace(first + 1, last, _HORIZONS_IN_BLOCK).astype(np.int64)) for first, last in pairwise(edges)]
-    horizon = np.concatenate(spans)
-    target = origins[:, None] + horizon - 1
-    truth = values[:, np.clip(target, 0, length - 1)].transpose(1, 0, 2)
-    first = np.argmax(np.isfinite(values), axis=1)
-    usable = np.isfinite(truth) & (target < length)[:, None] & (origins[:, None] - start >= first)[:, :, None]
-    recency = 0.5 ** ((length - origins)[:, None] / half_life)
-    return _Trial(origins, horizon, block_of(horizon, rhythm), np.where(usable, truth, 0.0), usable * recency[:, :, None])
-
-
-def _score(forecasts: Array, trial: _Trial) -> Array:
-    """Shape (series, blocks, choices): logarithm of the absolute error against the best choice's, drawn towards 0 for want of evidence."""
-    starts = np.flatnonzero(np.diff(trial.block, prepend=-1))
-    total = np.zeros(forecasts.shape[1:])
-    for ahead, truth, trust in zip(forecasts, trial.truth, trial.trust, strict=True):  # all origins at once would leave the cache
-        error = np.abs(ahead - truth)
-        error *= trust
-        total += error
-    loss = np.add.reduceat(total, starts, axis=2).transpose(1, 2, 0)
-    size = np.add.reduceat((np.abs(trial.truth) * trial.trust).sum(axis=0), starts, axis=1)
-    loss += 1e-6 * size[:, :, None] + _TINY
-    evidence = trial.evidence[:, None, None]
-    score: Array = np.log(loss / loss.min(axis=2, keepdims=True)) * evidence / (evidence + _PRIOR_ORIGINS)
-    return score
-
-
 def _best(score: Array) -> tuple[Index, Array]:
     """(choices kept on each scale, their weights), of shape (series, 2, kept) and (series, blocks, 2 kept)."""
     series, blocks, choices = score.shape
@@ -283,16 +214,6 @@ def _best(score: Array) -> tuple[Index, Array]:
     chosen = np.argsort(-by_scale, axis=2, kind="stable")[:, :, :_KEPT]
     kept = np.take_along_axis(weight.reshape(series, blocks, 2, -1), chosen[:, None], axis=3).reshape(series, blocks, -1) + _TINY
     return chosen, kept / kept.sum(axis=2, keepdims=True)
-
-
-def _error_quantiles(errors: Array, trial: _Trial) -> Array:
-    """Shape (series, blocks, quantiles); a block without errors takes the one before it, NaN when there is none."""
-    found: list[Array] = []
-    for block in range(int(trial.block.max()) + 1):
-        rows, trust = (part[..., trial.block == block].transpose(1, 0, 2).reshape(part.shape[1], -1) for part in (errors, trial.trust))
-        own = weighted_quantiles(rows, trust, _QUANTILES)
-        found.append(np.where(np.isfinite(own), own, found[-1]) if found else own)
-    return np.stack(found, axis=1)
 
 
 def _shrunk(own: Array, trust: Array, unknown: Array) -> Array:

@@ -13,7 +13,8 @@ from models.log_scale import LogScale
 from models.rhythm import Rhythm
 from models.shared_work import once
 from models.smoothing_ahead import forecasts_ahead
-from models.smoothing_fit import CHOICES, SmoothingFit, block_of, on_both_scales
+from models.smoothing_fit import CHOICES, SmoothingFit, on_both_scales
+from models.smoothing_trial import block_of
 
 __all__ = ["point_ahead", "smoothing_point"]
 

@@ -18,8 +18,9 @@ from models.log_scale import LogScale
 from models.quantile_frame import lowest, no_quantiles, quantile_frame, within_reach
 from models.rhythm import HOURLY, Rhythm
 from models.smoothing_end import SmoothingEnd
-from models.smoothing_fit import SmoothingFit, block_of, changing_unit, fit_smoothing, usual_half_life
+from models.smoothing_fit import SmoothingFit, changing_unit, fit_smoothing, usual_half_life
 from models.smoothing_point import point_ahead
+from models.smoothing_trial import block_of
 from models.tuning.arms import Tuning
 from models.tuning.taken import half_life_days
 
