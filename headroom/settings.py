@@ -1,7 +1,7 @@
 """`capacity.yaml`: what the owner of the services decides. Secrets never live here.
 
-Regions, services and policy are described in `headroom.settings_services`, sources and calendars in
-`headroom.settings_sources`, forecasting in `headroom.settings_forecasting`; this module puts them together, checks what spans them, and words the errors.
+Services and policy are described in `headroom.settings_services`, regions and the cloud in `headroom.settings_cloud`, sources and calendars
+in `headroom.settings_sources`, forecasting in `headroom.settings_forecasting`; this module puts them together, checks what spans them, and words the errors.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from headroom.errors import SettingsError
+from headroom.settings_cloud import Cloud, Region, RegionName
 from headroom.settings_forecasting import Forecasting
-from headroom.settings_services import Cloud, Policy, Region, RegionName, Service, ServiceName, Strict
+from headroom.settings_services import Policy, Service, ServiceName, Strict
 from headroom.settings_sources import EventSource, MetricSource
 from headroom.strict_yaml import read_yaml
 from headroom.vocabulary import SeriesId

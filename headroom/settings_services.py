@@ -1,4 +1,4 @@
-"""Regions, services, policy and cloud: the part of `capacity.yaml` that says what is needed and what may be spent."""
+"""Services and policy: the part of `capacity.yaml` that says what is needed and what may be spent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,9 @@ from headroom.vocabulary import SIGNALS
 __all__ = [
     "BidStep",
     "Capacity",
-    "Cloud",
     "Correction",
-    "Failures",
-    "Interconnect",
     "Policy",
     "PolicyName",
-    "Region",
-    "RegionName",
     "Service",
     "ServiceLevel",
     "ServiceName",
@@ -35,9 +30,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Lead = Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False)]
 # Names go into series ids, which split at "/", and into Google Cloud resource names (RFC 1035, 63 characters with our
 # prefix and suffix).
-RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
 ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?(:[a-z0-9-]{1,20})?$")]
-InstallationName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$")]
 Forecastable = Literal["cpu", "memory", "storage", "bandwidth", "requests"]
 Criticality = Literal["low", "medium", "high"]
 _MOST_CRITICAL_FIRST: Final[tuple[Criticality, ...]] = ("high", "medium", "low")
@@ -48,47 +41,6 @@ class Strict(BaseModel):
     """Base of every settings model: immutable; an unknown key and a value of another type are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Interconnect(Strict):
-    """The dedicated attachment whose bandwidth follows the plan, one per region."""
-
-    attachment: str = Field(description="name of the InterconnectAttachment (type DEDICATED)")
-    minimum_gbps: Positive = Field(default=0.05, description="never set below this step")
-
-
-class Failures(Strict):
-    """How often a region lacks machines of a type, in place of what the policy says for all."""
-
-    resume: Share | None = Field(default=None, description="default policy.resume_failure")
-    purchase: Share | None = Field(default=None, description="default policy.purchase_failure")
-    spot: Share | None = Field(default=None, description="default policy.spot_failure")
-
-
-class Region(Strict):
-    """One Google Cloud region."""
-
-    zones: list[str] = Field(min_length=1, description="zones to use, in order of preference")
-    quotas: dict[str, NotNegative] = Field(min_length=1, description="quota metric -> limit, for example N2_CPUS: 400")
-    timezone: str = Field(default="UTC", description="IANA name; calendar features use local time")
-    holidays: str | None = Field(default=None, description="country code for public holidays, for example FR")
-    peers: list[str] = Field(default=[], description="regions that it may borrow capacity from")
-    links: dict[str, NotNegative] = Field(
-        default={}, description="peer -> Gbit/s that machines leased from it may send at most, all services together; none: no limit"
-    )
-    lends_vcpus: NotNegative = Field(default=0, description="vCPU that it lends at most to the regions that name it as a peer")
-    failures: dict[str, Failures] = Field(default={}, description="machine type -> chances of finding no stock of it here")
-    interconnect: Interconnect | None = None
-
-    @model_validator(mode="after")
-    def _time_zone_exists(self) -> Self:
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-        try:
-            ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"timezone: {self.timezone!r} is not an IANA time zone, for example Europe/Paris") from error
-        return self
 
 
 class ServiceLevel(Strict):
@@ -308,17 +260,3 @@ class Policy(Strict):
         if self.medium_confidence >= self.high_confidence:
             raise ValueError(f"medium_confidence {self.medium_confidence} must be below high_confidence {self.high_confidence}")
         return self
-
-
-class Cloud(Strict):
-    """Which project, and where its API answers."""
-
-    project: str = Field(min_length=1, description="Google Cloud project id")
-    endpoint: str | None = Field(
-        default=None, pattern=r"^https?://", description="another Compute Engine API, such as the local cloud; default Google's"
-    )
-    connection_id: str = Field(default="headroom_cloud", description="Airflow connection that may hold endpoint and key file")
-    installation: InstallationName | None = Field(
-        default=None, description="name of this installation, when several work in the project; it stays with what was made under it"
-    )
-    operation_timeout_seconds: Positive = 600

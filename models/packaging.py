@@ -29,6 +29,7 @@ _CORE: Final = (
     "errors",
     "schemas",
     "settings",
+    "settings_cloud",
     "settings_forecasting",
     "settings_services",
     "settings_sources",

@@ -13,7 +13,7 @@ from feature_store.calendars import read_events
 from headroom.errors import BadInputError
 from headroom.schemas import TABLES, conform
 from headroom.settings import Settings
-from headroom.settings_services import Region
+from headroom.settings_cloud import Region
 from headroom.settings_sources import FeedSource, HolidaySource, TableSource, WeatherSource
 
 ISSUED = pd.Timestamp("2026-07-07T10:00Z")
