@@ -137,7 +137,7 @@ class Smoothing:
         self.starts = set(self.day_start.tolist()) | set(self.week_start.tolist())
 
     def forecasts(self, origins: Index, horizon: Index) -> Iterator[tuple[int, Array]]:
-        """(place of an origin, forecasts from it of shape (choices, rows, horizons)), while the pass goes on to the last step.
+        """(place of an origin, forecasts from it of shape (horizons, choices, rows)), while the pass goes on to the last step.
 
         Args:
             origins: first steps not known, ascending, at most as many as there are steps.
@@ -172,14 +172,14 @@ class Smoothing:
             self._start_week(rows, step)
 
     def _ahead(self, step: int, horizon: Index, decay: Array) -> Array:
-        """Forecasts of shape (choices, rows, horizons) with all before `step` known; `decay` is persistence^horizon, horizons first."""
+        """Forecasts of shape (horizons, choices, rows) with all before `step` known; `decay` is persistence^horizon, horizons first."""
         target = step + horizon - 1
         found = self.day[target % self.day_steps]
         if self.weekly:
             found += self.week[target % self.week_steps]
         found += self.level
         found += decay * self.error
-        return np.moveaxis(found, 0, -1)
+        return found
 
     def _advance(self, step: int) -> None:
         """Learn the measurements of `step`. Works in place: this is where all the time goes."""

@@ -19,7 +19,7 @@ _SERIES_AT_ONCE: Final = 256
 
 
 def forecasts_ahead(fitted: SmoothingFit, rows: Index, values: Array, end: pd.Timestamp, ahead: Index, rhythm: Rhythm) -> Array:
-    """Shape (2 kept choices, series, horizons), in the unit of the series; the choices on the plain scale, then on the logarithmic one.
+    """Shape (horizons, 2 kept choices, series), in the unit of the series; the choices on the plain scale, then on the logarithmic one.
 
     Where the fit remembers how it ended, the smoothings go on from there with the steps since; else they smooth all of `values` again.
 
@@ -28,7 +28,7 @@ def forecasts_ahead(fitted: SmoothingFit, rows: Index, values: Array, end: pd.Ti
         values: shape (series, steps), the steps before `end`, NaN where nothing was measured.
         ahead: horizons, steps from 1.
     """
-    found = np.empty((2 * fitted.chosen.shape[2], rows.size, ahead.size))
+    found = np.empty((ahead.size, 2 * fitted.chosen.shape[2], rows.size))
     since = round((end - fitted.end) / rhythm.step)
     going_on = np.zeros(rows.size, dtype=bool)
     if fitted.ended is not None and 0 <= since <= values.shape[1]:
@@ -37,7 +37,7 @@ def forecasts_ahead(fitted: SmoothingFit, rows: Index, values: Array, end: pd.Ti
         for first in range(0, chosen.size, _SERIES_AT_ONCE):
             part = chosen[first : first + _SERIES_AT_ONCE]
             known = values[part, values.shape[1] - steps :]
-            found[:, part] = _ahead(fitted, rows[part], known, end, ahead, rhythm, going_on=bool(going_on[part[0]]))
+            found[..., part] = _ahead(fitted, rows[part], known, end, ahead, rhythm, going_on=bool(going_on[part[0]]))
     return found
 
 

@@ -22,7 +22,7 @@ from models.smoothing import Gains, Seasons, Smoothing
 from models.smoothing_end import SmoothingEnd
 from models.smoothing_trial import Trial, error_quantiles, score_choices
 
-__all__ = ["CHOICES", "SmoothingFit", "changing_unit", "fit_smoothing", "on_both_scales", "usual_half_life"]
+__all__ = ["CHOICES", "SmoothingFit", "changing_unit", "fit_smoothing", "on_both_scales", "usual_half_life", "weighed"]
 
 # (day, week) gains; a week of 0 is a model without one. Chosen, as all numbers here, on windows before the test windows of the benchmark.
 _SEASONS: Final = ((0.2, 0.15), (0.2, 0.0), (0.5, 0.4), (0.5, 0.0), (0.2, 0.4), (0.05, 0.15), (0.05, 0.0))
@@ -117,18 +117,24 @@ def usual_half_life(rhythm: Rhythm) -> float:
 def on_both_scales(
     values: Array, scale: LogScale, gains: Gains, origins: Index, horizon: Index, rhythm: Rhythm, start: Seasons | None = None
 ) -> tuple[Array, Seasons]:
-    """(forecasts of shape (origins, 2 choices, series, horizons), seasons at the end): the choices on the plain scale, then on the other.
+    """(forecasts of shape (origins, horizons, 2 choices, series), seasons at the end): the choices on the plain scale, then on the other.
 
     Args:
         gains: of shape (choices, 1), or (choices, 2 series) for both scales in turn, as the seasons are.
     """
     series, choices = values.shape[0], gains.level.shape[0]
     smoothing = Smoothing(np.concatenate([values, scale.to(values)]), gains, rhythm, start)
-    found = np.zeros((origins.size, 2 * choices, series, horizon.size))
+    found = np.empty((origins.size, horizon.size, 2 * choices, series))
     for at, ahead in smoothing.forecasts(origins, horizon):
-        found[at, :choices] = ahead[:, :series]
-        found[at, choices:] = scale.back(np.ascontiguousarray(ahead[:, series:]))
+        found[at, :, :choices] = ahead[..., :series]
+        found[at, :, choices:] = scale.back(ahead[..., series:, None])[..., 0]
     return found, smoothing.seasons()
+
+
+def weighed(forecasts: Array, weights: Array) -> Array:
+    """Shape (origins, horizons, series): sums of `forecasts` (origins, horizons, choices, series) by `weights` (series, horizons, choices)."""
+    found: Array = np.einsum("ohks,hks->ohs", forecasts, np.ascontiguousarray(weights.transpose(1, 2, 0)))
+    return found
 
 
 def changing_unit(filled: Array, origins: Index, day: int) -> Array:
@@ -180,8 +186,8 @@ def _fit_part(values: Array, rhythm: Rhythm, half_life: Array) -> tuple[_Part, S
     score = score_choices(forecasts, trial)
     chosen, weights = _best(score)
     kept = np.concatenate([chosen[:, 0], chosen[:, 1] + len(_GRID)], axis=1)
-    picked = np.take_along_axis(forecasts, kept.T[None, :, :, None], axis=1)
-    point = np.einsum("oksh,shk->osh", picked, weights[:, trial.block])
+    picked = np.take_along_axis(forecasts, kept.T[None, None], axis=2)
+    point = weighed(picked, weights[:, trial.block]).transpose(0, 2, 1)
     unit = changing_unit(fill_rows(values, rhythm.day), trial.origins, rhythm.day).T[:, :, None]
     missed = np.divide(trial.truth - point, unit, out=np.zeros_like(point), where=unit > 0)
     ratio = scale.to(trial.truth) - scale.to(point)

@@ -13,7 +13,7 @@ from models.log_scale import LogScale
 from models.rhythm import Rhythm
 from models.shared_work import once
 from models.smoothing_ahead import forecasts_ahead
-from models.smoothing_fit import CHOICES, SmoothingFit, on_both_scales
+from models.smoothing_fit import CHOICES, SmoothingFit, on_both_scales, weighed
 from models.smoothing_trial import block_of
 
 __all__ = ["point_ahead", "smoothing_point"]
@@ -42,7 +42,7 @@ def smoothing_point(fitted: SmoothingFit, names: list[str], values: Array, origi
         who = rows[part]
         gains = CHOICES.chosen(fitted.chosen[who].transpose(2, 1, 0).reshape(kept, -1))
         forecasts, _ = on_both_scales(values[part], LogScale.of(values[part]), gains, origins, ahead, rhythm)
-        point = np.einsum("oksh,shk->soh", forecasts, fitted.weights[who][:, block])
+        point = weighed(forecasts, fitted.weights[who][:, block]).transpose(2, 0, 1)
         found[part] = np.take_along_axis(point, horizon[None] - 1, axis=2)
     return found
 
@@ -56,6 +56,6 @@ def point_ahead(fitted: SmoothingFit, names: list[str], values: Array, end: pd.T
 def _point_ahead(fitted: SmoothingFit, names: list[str], values: Array, end: pd.Timestamp, horizon: int, rhythm: Rhythm) -> Array:
     ahead, rows = np.arange(1, horizon + 1), fitted.rows(names)
     forecasts = forecasts_ahead(fitted, rows, values, end, ahead, rhythm)
-    point: Array = np.einsum("ksh,shk->sh", forecasts, fitted.weights[rows][:, block_of(ahead, rhythm)])
+    point = np.ascontiguousarray(weighed(forecasts[None], fitted.weights[rows][:, block_of(ahead, rhythm)])[0].T)
     point.flags.writeable = False
     return point[:, None]

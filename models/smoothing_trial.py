@@ -61,14 +61,19 @@ class Trial:
 
 
 def score_choices(forecasts: Array, trial: Trial) -> Array:
-    """Shape (series, blocks, choices): logarithm of the absolute error against the best choice's, drawn towards 0 for want of evidence."""
+    """Shape (series, blocks, choices): logarithm of the absolute error against the best choice's, drawn towards 0 for want of evidence.
+
+    Args:
+        forecasts: shape (origins, horizons, choices, series).
+    """
     starts = np.flatnonzero(np.diff(trial.block, prepend=-1))
     total = np.zeros(forecasts.shape[1:])
     for ahead, truth, trust in zip(forecasts, trial.truth, trial.trust, strict=True):  # all origins at once would leave the cache
-        error = np.abs(ahead - truth)
-        error *= trust
+        error = ahead - truth.T[:, None]
+        np.abs(error, out=error)
+        error *= trust.T[:, None]
         total += error
-    loss = np.add.reduceat(total, starts, axis=2).transpose(1, 2, 0)
+    loss = np.ascontiguousarray(np.add.reduceat(total, starts, axis=0).transpose(2, 0, 1))
     size = np.add.reduceat((np.abs(trial.truth) * trial.trust).sum(axis=0), starts, axis=1)
     loss += 1e-6 * size[:, :, None] + _TINY
     evidence = trial.evidence[:, None, None]

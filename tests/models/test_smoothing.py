@@ -32,7 +32,7 @@ def smoothed_forecasts(
     """(forecasts of shape (origins, choices, rows, horizons), seasons after the last step) of one pass."""
     smoothing = Smoothing(values, choices, rhythm, start)
     found = dict(smoothing.forecasts(origins, horizon))
-    return np.stack([found[at] for at in range(origins.size)]), smoothing.seasons()
+    return np.stack([np.moveaxis(found[at], 0, -1) for at in range(origins.size)]), smoothing.seasons()
 
 
 def test_the_recursion_is_the_one_that_is_written_down():
