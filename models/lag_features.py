@@ -35,6 +35,8 @@ _WEEKS: Final = 4
 _DAY_ERROR_LAG: Final = 2
 # Up to as many, the steps before each are added up by themselves.
 _FEW_ORIGINS: Final = 3
+# What is worked on at once stays in the processor's cache.
+_SERIES_AT_ONCE: Final = 64
 ORIGIN_COLUMNS: Final = (
     "last_vs_day", "last_vs_week", "last3_vs_day", "last3_vs_week", "last6_vs_day", "day_vs_day", "day_vs_week",
     "last3_vs_level", "day_vs_level", "spread_day", "spread_week", "change_of_day",
@@ -157,7 +159,11 @@ def _blend(day: Array, week: Array, day_error: Array, week_error: Array) -> Arra
 def _mean_change(values: Array, lag: int, size: Callable[[Array], Array], origins: Index, steps: int) -> Array:
     """Mean over the `steps` before each origin of the `size` of what changed in `lag` steps."""
     values, origins = _needed(values, origins, steps + lag)
-    return _mean(size(values[:, :-lag] - values[:, lag:]), origins - lag, steps)
+    found = np.empty((len(values), origins.size))
+    for first in range(0, len(values), _SERIES_AT_ONCE):
+        part = values[first : first + _SERIES_AT_ONCE]
+        found[first : first + _SERIES_AT_ONCE] = _mean(size(part[:, :-lag] - part[:, lag:]), origins - lag, steps)
+    return found
 
 
 def _needed(values: Array, origins: Index, steps: int) -> tuple[Array, Index]:
