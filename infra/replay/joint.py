@@ -1,4 +1,4 @@
-"""The replay's plan as a problem of `infra.program`: for series that share a stock or a budget, where no series can be planned alone."""
+"""The replay's plan as a problem of `infra.program`: for series that share a stock, where no series can be planned alone."""
 
 from __future__ import annotations
 
@@ -28,21 +28,19 @@ def problem_of(
     *,
     held: Array,
     held_warm: Array,
-    times: float = 1.0,
+    times: float | Array = 1.0,
     ready_from: int = 0,
-    today: tuple[int, float] = (0, 0.0),
 ) -> Problem:
     """The program of S series over n steps, each series a place with one machine option that serves one unit of demand.
 
     Args:
         width, reach: shape (S, n, K), see `infra.replay.forecasts.bands`.
         held, held_warm: shape (S,), machines there now.
+        times: of the world's value of service; a number, or of shape (n, 1).
         ready_from: first step in which machines ordered now serve.
-        today: steps of the first day that are over, and USD spent in them.
     """
     count, steps = width.shape[:2]
     width = np.where(width < _NOTHING, 0.0, width)
-    days, usd = _budgets(terms, steps, *today, least=terms.hot * terms.minimum * count)
     every = np.arange(count)
     return Problem(
         block_hours=np.full(steps, terms.step_hours),
@@ -68,28 +66,7 @@ def problem_of(
         ready_from=np.full(count, min(ready_from, steps)),
         floors=np.full((count, steps), float(terms.minimum)),
         family_limit=np.full((1, 1, steps), terms.stock),
-        budget_per_day=usd,
-        budget_days=days,
     )
-
-
-def _budgets(terms: Terms, steps: int, over: int, spent: float, *, least: float) -> tuple[Array | None, Array]:
-    """(days, n) hours of each step in each day of the walk, and (days,) what they may cost; today what is left, or the least: the minimum.
-
-    Without a budget there are no such days, and the program keeps its shape from step to step.
-
-    Args:
-        least: USD per hour of what is held whatever happens.
-    """
-    if np.isinf(terms.budget):
-        return None, np.asarray(terms.budget)
-    day = ((over + np.arange(steps)) * terms.step_hours / 24 + 1e-9).astype(np.int64)
-    days = np.equal(np.arange(day[-1] + 1)[:, None], day) * terms.step_hours
-    hours = days.sum(axis=1)
-    usd = terms.budget * hours / 24
-    ahead = 24 - over * terms.step_hours
-    usd[0] = max((terms.budget - spent) * hours[0] / ahead, least * hours[0])
-    return days, usd
 
 
 class JointPlan:
@@ -103,7 +80,7 @@ class JointPlan:
         """What the plan wants now and in the step that an order reaches.
 
         Raises:
-            BadInputError: when stock or budget cannot hold the minimum; names the limit.
+            BadInputError: when the stock cannot hold the minimum.
         """
         terms = known.terms
         if known.outlook is None:
@@ -117,17 +94,14 @@ class JointPlan:
             held_warm=known.standby,
             times=self._times,
             ready_from=terms.lead,
-            today=(known.at % known.day, known.spent_usd),
         )
         self._last = solve(problem, warm_start=self._last, small=_SMALL)
         hot, warm = np.round(self._last.hot), np.round(self._last.warm)
         reached = min(terms.warm_lead, ahead - 1)
-        # Standby of later steps that is kept already costs money that a budget may not have.
-        now = np.maximum(warm[:, 0], warm[:, reached]) if np.isinf(terms.budget) else warm[:, 0]
-        return Decision(hot[:, 0], hot[:, terms.lead], now, warm[:, reached])
+        return Decision(hot[:, 0], hot[:, terms.lead], np.maximum(warm[:, 0], warm[:, reached]), warm[:, reached], known.money_parts(foreseen=True))
 
 
-def joint_track(scene: Scene, terms: Terms, *, held: Array, times: float = 1.0) -> Track:
+def joint_track(scene: Scene, terms: Terms, *, held: Array, times: float | Array = 1.0) -> Track:
     """What the plan that is told the demand holds."""
     width = scene.demand[..., None]
     problem = problem_of(width, np.ones_like(width), terms, held=held, held_warm=np.zeros_like(held), times=times, ready_from=terms.lead)

@@ -73,7 +73,7 @@ def outcome_of(scene: Scene, terms: Terms, track: Track, held: Array, stock_out:
     """Settle every step of what was held."""
     out = None if stock_out is None else stock_out.astype(float)
     changes = np.diff(np.concatenate([held[:, None], track.hot], axis=1), axis=1)
-    return Outcome(track, settle(scene.demand, track.hot, track.warm, terms, out), np.maximum(-changes, 0.0))
+    return Outcome(track, settle(scene.demand, track.hot, track.warm, terms, out, track.use_usd), np.maximum(-changes, 0.0))
 
 
 def measure(scene: Scene, terms: Terms, outcome: Outcome, clairvoyant: Outcome | None = None) -> Measured:

@@ -9,7 +9,8 @@ above a capacity c (`infra.replay.forecasts.shortage`), value v, lost shares e_w
 
     L_t(x, w) = (v e_w + u_w) (f_t(x) - f_t(x + w)) + (v e_c + u_c) f_t(x + w).
 
-where machines are bought for what is left, as the replay does (the program would not where v (1 - e_c) < u_c). The standby that is best
+where machines are bought for what is left, as the replay does (the program would not where v (1 - e_c) < u_c, nor is it done here where a
+budget limits what is bought). With a budget v is the value over the price of the day's money (`infra.replay.clairvoyant`), step by step. The standby that is best
 covers up to the same count z_t whatever x_t is: as long as one more machine saves more than it costs,
 (v e_c + u_c - v e_w - u_w) (f_t(z) - f_t(z + 1)) > w_price. The rest is one variable per step with a start cost in between, solved backwards
 over the counts 0..N: V_t(p) = min_x [c_t(x) + V_{t+1}(x) + s max(0, x - p)] takes two running minima per step.
@@ -28,7 +29,7 @@ __all__ = ["first_steps", "step_costs", "warm_cover", "whole_path"]
 Counts = npt.NDArray[np.int64]
 
 
-def warm_cover(short: Array, states: Array, terms: Terms, times: float = 1.0) -> Counts:
+def warm_cover(short: Array, states: Array, terms: Terms, times: float | Array = 1.0) -> Counts:
     """Shape (S, n): place in `states` of the count up to which hot and warm together are worth it; 0 where nothing can stand by."""
     if not terms.standby:
         return np.zeros(short.shape[:2], dtype=np.int64)
@@ -36,7 +37,7 @@ def warm_cover(short: Array, states: Array, terms: Terms, times: float = 1.0) ->
     return np.asarray((gain * (_cold_use(terms, times) - _warm_use(terms, times)) > terms.warm).sum(axis=2))
 
 
-def step_costs(short: Array, cover: Counts, states: Array, terms: Terms, times: float = 1.0) -> Array:
+def step_costs(short: Array, cover: Counts, states: Array, terms: Terms, times: float | Array = 1.0) -> Array:
     """Shape (S, n, N): USD per hour of every count of hot machines, the best standby beside."""
     warm_use, cold_use = _warm_use(terms, times), _cold_use(terms, times)
     top = states[cover][..., None]
@@ -95,9 +96,16 @@ def _before(total: Array, states: Array, start: float) -> Array:
     return np.minimum(fewer, more)
 
 
-def _warm_use(terms: Terms, times: float) -> float:
-    return terms.value * times * terms.warm_loss + terms.hot * float(terms.warm_loss < 1)
+def _warm_use(terms: Terms, times: float | Array) -> float | Array:
+    return _worth(terms, times, terms.warm_loss, terms.hot)
 
 
-def _cold_use(terms: Terms, times: float) -> float:
-    return terms.value * times * terms.cold_loss + terms.cold * float(terms.cold_loss < 1)
+def _cold_use(terms: Terms, times: float | Array) -> float | Array:
+    return _worth(terms, times, terms.cold_loss, terms.cold)
+
+
+def _worth(terms: Terms, times: float | Array, loss: float, price: float) -> float | Array:
+    """USD that a machine-hour of demand costs and loses which is served late; with a budget nobody need buy what it is not worth."""
+    value = terms.value * times
+    served = value * loss + price * float(loss < 1)
+    return served if np.isinf(terms.budget) else np.minimum(served, value)

@@ -57,7 +57,7 @@ class World(Strict):
     )
     violated_share: Share = Field(default=0.001, description="an hour with more of its demand unserved violates the service level")
     stock_machines: Positive | None = Field(default=None, description="machines of all series together, hot and warm; default no limit")
-    budget_usd_per_day: Positive | None = Field(default=None, description="for machines held by all series together; default no limit")
+    budget_usd_per_day: Positive | None = Field(default=None, description="what all series together may cost in a UTC day; default no limit")
     stock_out_hours: Positive = Field(default=3, description="how long a stock-out lasts, when the replay plays them")
     stock_out_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of the stock-outs")
 
@@ -81,7 +81,7 @@ class Terms:
         minimum: machines hot, per series.
         violated_share: unserved share above which a step violates the service level.
         stock: machines of all series together; inf without a limit.
-        budget: USD per day for what is held; inf without a limit.
+        budget: USD per UTC day for everything that machines cost, of all series together; inf without a limit.
     """
 
     step_hours: float
@@ -102,8 +102,8 @@ class Terms:
 
     @property
     def shared(self) -> bool:
-        """Whether series share a limit, so that they must be planned together."""
-        return math.isfinite(self.stock) or math.isfinite(self.budget)
+        """Whether series share machines, so that they must be planned together."""
+        return math.isfinite(self.stock)
 
 
 def read_world(path: Path | None) -> World:
