@@ -29,7 +29,9 @@ class Step:
     cost: Array
 
 
-def settle(demand: Array, hot: Array, warm: Array, terms: Terms, stock_out: Array | None = None, use_usd: Array | float | None = None) -> Step:
+def settle(
+    demand: Array, hot: Array, warm: Array, terms: Terms, stock_out: Array | None = None, use_usd: Array | float | None = None
+) -> Step:
     """Hot machines serve first and lose nothing; warm ones are resumed for the rest, cold ones bought for what is then left.
 
     A machine resumed or bought serves all but its lost share (`Terms.warm_loss`, `cold_loss`). Where that is the whole step, nobody buys.

@@ -39,19 +39,27 @@ class DayMoney:
     least: float
     start: float
 
-    def for_steps(self, at: int, lead: int, *, spent: float, boots: float, parts: Array) -> tuple[float, float]:
-        """USD that the step `at`, and as expected now the one `lead` later, may cost beside their boots.
+    def rest(self, at: int, spent: float, boots: float) -> float:
+        """USD that the day may cost from the step `at` on, beside those boots; at least the minimum of all series.
 
         Args:
             spent: USD since the day's first step.
             boots: machines that were ordered and have not been paid for, those that come in this step among them.
-            parts: shape (steps of the day from this one on,), of what is free for them.
         """
-        steps, later = int(self.left[at]), min(at + lead, len(self.left) - 1)
-        free = max(float(self.usd[at]) - spent - self.least * steps - self.start * boots, 0.0)
+        return max(float(self.usd[at]) - spent - self.start * boots, self.least * float(self.left[at]))
+
+    def for_steps(self, at: int, lead: int, rest: float, parts: Array) -> tuple[float, float]:
+        """USD of the `rest` that the step `at`, and as expected now the one `lead` later, may cost.
+
+        Args:
+            parts: shape (steps of the day from this one on,), of what the rest leaves free above the minimum.
+        """
+        later = min(at + lead, len(self.left) - 1)
+        free = rest - self.least * float(self.left[at])
+        now = self.least + free * float(parts[0])
         if self.day[later] == self.day[at]:
-            return self.least + free * float(parts[0]), self.least + free * float(parts[later - at])
-        return self.least + free * float(parts[0]), float(self.usd[later]) / float(self.steps[later])
+            return now, self.least + free * float(parts[later - at])
+        return now, float(self.usd[later] / self.steps[later])
 
     def boots(self, at: int, usd: float, ordered: float) -> float:
         """Machines that may be ordered for the step `at` with `usd` of now, beside those that are `ordered`: its day must pay for them too."""

@@ -24,6 +24,8 @@ __all__ = ["within_budget"]
 
 _VALUES: Final = 14
 _PARTS: Final = 24
+_MENDED: Final = 10
+_LESS: Final = 0.7
 # Just below the value at which a machine in full use pays: nobody holds more than the minimum.
 _BELOW: Final = 0.999
 _GOLDEN: Final = 0.6180339887498949
@@ -44,14 +46,21 @@ def within_budget(
     fits = _day_usd(scene, terms, money, above) <= limit
     if fits.all():
         return above
-    lower = np.where(fits, times, np.minimum(_BELOW * terms.hot / terms.value, times))
-    below = _with_use(scene, terms, plan(lower[money.day, None]), lower[money.day])
+    least = min(_BELOW * terms.hot / terms.value, times)
+    lower = np.where(fits, times, least)
     for _ in range(_VALUES):
         middle = np.sqrt(lower * upper)
         found = _with_use(scene, terms, plan(middle[money.day, None]), middle[money.day])
         fits = _day_usd(scene, terms, money, found) <= limit
         lower, upper = np.where(fits, middle, lower), np.where(fits, upper, middle)
     below, above = (_with_use(scene, terms, plan(value[money.day, None]), value[money.day]) for value in (lower, upper))
+    # A day that fitted may not do so any more once its neighbours hold less: what it keeps for them overnight has changed.
+    for _ in range(_MENDED):
+        fits = _day_usd(scene, terms, money, below) <= limit
+        if fits.all():
+            break
+        lower = np.where(fits, lower, np.sqrt(lower * least))
+        below = _with_use(scene, terms, plan(lower[money.day, None]), lower[money.day])
     return _mixed(scene, terms, money, below, above, held=held, limit=limit)
 
 
@@ -64,6 +73,9 @@ def _mixed(scene: Scene, terms: Terms, money: DayMoney, below: Track, above: Tra
         middle = (low + high) / 2
         fits = _day_usd(scene, terms, money, _between(below, above, middle[money.day], turn, held)) <= limit
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    for _ in range(_MENDED):
+        fits = _day_usd(scene, terms, money, _between(below, above, low[money.day], turn, held)) <= limit
+        low = np.where(fits, low, _LESS * low)
     return _bought(scene, terms, money, _between(below, above, low[money.day], turn, held), limit)
 
 
@@ -99,4 +111,4 @@ def _with_use(scene: Scene, terms: Terms, track: Track, times: Array) -> Track:
 def _day_usd(scene: Scene, terms: Terms, money: DayMoney, track: Track) -> Array:
     step = settle(scene.demand, track.hot, track.warm, terms, use_usd=track.use_usd)
     usd = (step.cost + terms.start * track.booted).sum(axis=0)
-    return np.bincount(money.day, weights=usd)
+    return np.asarray(np.bincount(money.day, weights=usd), dtype=float)

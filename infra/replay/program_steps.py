@@ -24,7 +24,7 @@ import numpy.typing as npt
 from infra.replay.scene import Array
 from infra.replay.world import Terms
 
-__all__ = ["first_steps", "step_costs", "warm_cover", "whole_path"]
+__all__ = ["expected_usd", "first_steps", "step_costs", "warm_cover", "whole_path"]
 
 Counts = npt.NDArray[np.int64]
 
@@ -45,6 +45,21 @@ def step_costs(short: Array, cover: Counts, states: Array, terms: Terms, times: 
     standby = np.maximum(top - states, 0.0)
     costs = terms.hot * states + terms.warm * standby + warm_use * (short - above) + cold_use * above
     return np.where(states >= terms.minimum, costs, np.inf)
+
+
+def expected_usd(short: Array, cover: Counts, states: Array, terms: Terms, times: float, steps: int) -> float:
+    """What the first `steps` are expected to cost together, each with the count of hot machines that is best in it, starts left out."""
+    costs = step_costs(short, cover, states, terms, times)[:, :steps]
+    best = costs.argmin(axis=2)[..., None]
+    hot = states[best]
+    standby = np.maximum(states[cover[:, :steps]][..., None] - hot, 0.0)
+    missing = np.take_along_axis(short[:, :steps], best, axis=2)
+    above = np.minimum(missing, np.take_along_axis(short[:, :steps], cover[:, :steps, None], axis=2))
+    resumed, bought = (
+        terms.value * times * (1 - loss) >= price for loss, price in ((terms.warm_loss, terms.hot), (terms.cold_loss, terms.cold))
+    )
+    usd = terms.hot * hot + terms.warm * standby + terms.hot * resumed * (missing - above) + terms.cold * bought * above
+    return float(usd.sum() * terms.step_hours)
 
 
 def first_steps(costs: Array, states: Array, available: Array, arriving: Array, terms: Terms) -> Array:

@@ -56,6 +56,7 @@ class Known:
         arriving: shape (lead, S), hot machines that come with each of the next steps.
         terms: prices and lead times.
         day_left: steps of the UTC day from this one on.
+        day_usd: what these may cost by the budget, beside boots that were ordered.
     """
 
     at: int
@@ -67,6 +68,7 @@ class Known:
     arriving: Array
     terms: Terms
     day_left: int = 1
+    day_usd: float = np.inf
 
     def money_parts(self, *, foreseen: bool) -> Array:
         """Shape (steps of the UTC day from this one on,): parts of what is left of the day's money, as demand is expected.
@@ -208,10 +210,11 @@ def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) ->
     available, standby = state.hot + state.back + came, state.warm + warm_came
     arriving = np.concatenate([state.orders[1:], np.zeros_like(state.orders[:1])])
     warm_arriving = np.concatenate([state.warm_orders[1:], np.zeros_like(state.warm_orders[:1])])
-    known = Known(moment.at, moment.day, moment.past, moment.outlook, available, standby, arriving, terms, moment.day_left)
-    decision = policy.decide(known)
     ordered = arriving.sum() + warm_arriving.sum()
-    usd, usd_ahead = _allowed(known, decision, moment.money, state.spent_usd, came.sum() + warm_came.sum() + ordered)
+    usd = np.inf if moment.money is None else moment.money.rest(moment.at, state.spent_usd, ordered + came.sum() + warm_came.sum())
+    known = Known(moment.at, moment.day, moment.past, moment.outlook, available, standby, arriving, terms, moment.day_left, usd)
+    decision = policy.decide(known)
+    usd, usd_ahead = _allowed(known, decision, moment.money)
     hot = _hot(decision, available, state.hot + came, usd, terms)
     usd -= terms.hot * terms.step_hours * hot.sum() + terms.start * np.maximum(hot - state.hot - came, 0.0).sum()
     zero = np.zeros_like(hot)
@@ -238,12 +241,12 @@ def _step(policy: ReplayPolicy, state: _State, moment: _Moment, terms: Terms) ->
     _pay(state, moment, usd, used.cost.sum() + terms.start * state.track.booted[:, moment.at].sum())
 
 
-def _allowed(known: Known, decision: Decision, money: DayMoney | None, spent: float, boots: float) -> tuple[float, float]:
+def _allowed(known: Known, decision: Decision, money: DayMoney | None) -> tuple[float, float]:
     """USD that this step, and the one that an order of now reaches, may cost beside their boots; inf without a budget."""
     if money is None:
         return np.inf, np.inf
     parts = known.money_parts(foreseen=False) if decision.money_parts is None else decision.money_parts
-    return money.for_steps(known.at, known.terms.lead, spent=spent, boots=boots, parts=parts)
+    return money.for_steps(known.at, known.terms.lead, known.day_usd, parts)
 
 
 def _hot(decision: Decision, available: Array, running: Array, usd: float, terms: Terms) -> Array:
@@ -278,7 +281,7 @@ def within(machines: Array, room: float) -> Array:
     if total <= max(room, 0.0):
         return machines
     parts = machines * max(room, 0.0) / total
-    whole = np.floor(parts + 1e-9)
+    whole: Array = np.floor(parts + 1e-9)
     spare = int(max(room, 0.0) - whole.sum() + 1e-9)
     whole[np.argsort(whole - parts, kind="stable")[:spare]] += 1
     return whole

@@ -57,7 +57,9 @@ class World(Strict):
     )
     violated_share: Share = Field(default=0.001, description="an hour with more of its demand unserved violates the service level")
     stock_machines: Positive | None = Field(default=None, description="machines of all series together, hot and warm; default no limit")
-    budget_usd_per_day: Positive | None = Field(default=None, description="what all series together may cost in a UTC day; default no limit")
+    budget_usd_per_day: Positive | None = Field(
+        default=None, description="what all series together may cost in a UTC day; default no limit"
+    )
     stock_out_hours: Positive = Field(default=3, description="how long a stock-out lasts, when the replay plays them")
     stock_out_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of the stock-outs")
 

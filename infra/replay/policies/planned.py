@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil
+from math import ceil, sqrt
 from typing import Final
 
 import numpy as np
@@ -13,9 +13,10 @@ from headroom.vocabulary import QUANTILES
 from infra.replay.forecasts import row_interp
 from infra.replay.joint import JointPlan
 from infra.replay.policies.reactive import Reactive, machines
-from infra.replay.program_steps import first_steps, step_costs, warm_cover
+from infra.replay.program_steps import expected_usd, first_steps, step_costs, warm_cover
 from infra.replay.scene import Array
 from infra.replay.walk import Decision, Known
+from infra.replay.world import Terms
 
 __all__ = ["Newsvendor", "Optimal", "Tiered", "confidence_of"]
 
@@ -24,6 +25,7 @@ _AHEAD_STEPS: Final = 12
 # Share of the time in which standing by costs as much as a boot, for which a standby machine that may be wanted again is kept.
 _PATIENCE: Final = 0.5
 _HOUR: Final = 1.0
+_BISECTIONS: Final = 8
 
 
 class Optimal:
@@ -48,8 +50,9 @@ class Optimal:
         if known.terms.shared:
             return self._joint.decide(known, ahead)
         short = outlook.shortage[:, :ahead]
-        cover = warm_cover(short, outlook.states, known.terms, self._times)
-        costs = step_costs(short, cover, outlook.states, known.terms, self._times)
+        times = self._affordable(known, short)
+        cover = warm_cover(short, outlook.states, known.terms, times)
+        costs = step_costs(short, cover, outlook.states, known.terms, times)
         path = first_steps(costs, outlook.states, known.available, known.arriving, known.terms)
         keep, order = path[:, 0], path[:, known.terms.lead]
         if known.terms.step_hours < _HOUR:
@@ -62,8 +65,29 @@ class Optimal:
         standby = upto[:, : max(reach, patience) + 1].max(axis=1) - keep
         # A new one must earn its boot within that time.
         paid = replace(known.terms, warm=known.terms.warm + known.terms.start / (patience * known.terms.step_hours))
-        worth = outlook.states[warm_cover(short[:, [reach]], outlook.states, paid, self._times)[:, 0]]
+        worth = outlook.states[warm_cover(short[:, [reach]], outlook.states, paid, times)[:, 0]]
         return Decision(keep, order, np.maximum(standby, 0.0), np.maximum(worth - order, 0.0), known.money_parts(foreseen=True))
+
+    def _affordable(self, known: Known, short: Array) -> float:
+        """The value of service, or where the day's money does not reach, the smallest at which it just does not: what is too much is cut from it.
+
+        As in `infra.replay.money_plan`: a dearer dollar. Below that value a plan would leave out machines that are in full use.
+        """
+        if np.isinf(known.day_usd) or known.outlook is None:
+            return self._times
+        states, terms, steps = known.outlook.states, known.terms, min(known.day_left, short.shape[1])
+        limit = known.day_usd * float(known.money_parts(foreseen=True)[:steps].sum())
+        low, high = min(terms.hot / terms.value, self._times), self._times
+        if self._usd(short, states, terms, high, steps) <= limit:
+            return high
+        for _ in range(_BISECTIONS):
+            middle = sqrt(low * high)
+            fits = self._usd(short, states, terms, middle, steps) <= limit
+            low, high = (middle, high) if fits else (low, middle)
+        return high
+
+    def _usd(self, short: Array, states: Array, terms: Terms, times: float, steps: int) -> float:
+        return expected_usd(short, warm_cover(short, states, terms, times), states, terms, times, steps)
 
 
 class Newsvendor:
