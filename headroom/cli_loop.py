@@ -13,6 +13,8 @@ from headroom.console import open_console
 if TYPE_CHECKING:
     import pandas as pd
 
+    from infra.reconciler import ReconcileReport
+
 __all__ = ["register"]
 
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Issue time, UTC, for example 2026-07-08T00:00Z. Default: now.")]
@@ -55,7 +57,11 @@ def ingest(
             f"{source.name}: {done.published} rows published, {done.quarantined} quarantined, {done.warned} with warnings", highlight=False
         )
     if events and opened.settings.calendars:
-        console.print(f"events: {ingest_events(opened.settings, opened.lake, opened.base, issue_time=issue)}", highlight=False)
+        for name, told in ingest_events(opened.settings, opened.lake, opened.base, issue_time=issue).sources.items():
+            words = (
+                f"not read: {told.error}" if told.error else f"{told.rows} events, {told.added} new or changed, {told.cancelled} cancelled"
+            )
+            console.print(f"{name}: {words}", style="yellow" if told.error else None, highlight=False)
     console.print(f"Data Docs: {write_data_docs(work, opened.home.data_docs)}", highlight=False)
 
 
@@ -213,15 +219,17 @@ def correct(
 
 def learn(as_of: AsOf = None) -> None:
     """Judge past forecasts and plans by what was really used; update calibration; look for drift and anomalies; reward the tuner."""
+    from headroom.learn_text import learnt_lines
     from headroom.runtime import Runtime
     from models.learning import learn_from_usage
     from models.tuning.trainings import reward_trainings
 
     console, opened, issue = open_console(), Runtime.open(), _issue(as_of)
-    console.print(learn_from_usage(opened.settings, opened.lake, issue_time=issue), highlight=False)
+    learnt = learn_from_usage(opened.settings, opened.lake, issue_time=issue)
     frozen = opened.settings.forecasting.tuning == "frozen"
     tuned = reward_trainings(opened.settings, opened.lake, opened.home.database_url, issue_time=issue, frozen=frozen)
-    console.print(tuned, highlight=False)
+    for line in learnt_lines(learnt, tuned):
+        console.print(line, highlight=False)
 
 
 def report(as_of: Annotated[str | None, typer.Option("--as-of", help="Issue time. Default: the last one scored.")] = None) -> None:
@@ -242,5 +250,8 @@ def _issue(as_of: str | None, step: str = "h") -> pd.Timestamp:
     return as_utc(as_of or datetime.now().astimezone(), "--as-of").floor(step)
 
 
-def _show(console: Console, done: object) -> None:
-    console.print(done, highlight=False)
+def _show(console: Console, done: ReconcileReport) -> None:
+    from headroom.reconcile_text import report_lines
+
+    for line in report_lines(done):
+        console.print(line, highlight=False)

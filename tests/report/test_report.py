@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -182,3 +183,18 @@ def test_without_a_plan_the_forecast_is_shown_and_the_page_says_so(state: State,
     assert "Fallback forecast: no champion: seasonal naive" in text
     assert text.count('class="median"') == len(settings.series) + 1  # and the legend
     assert not (tmp_path / "none.db").exists(), "a report does not create a database"
+
+
+def test_unmet_is_a_column_where_something_is_unmet(state: State, page: Path, tmp_path: Path) -> None:
+    settings, home, lake = state
+    column = '<th scope="col" class="number-cell">Unmet</th>'
+    assert column not in page.read_text()
+    copied = Lake(str(tmp_path / "lake"))
+    shutil.copytree(home.lake_uri, tmp_path / "lake")
+    plan = lake.read("plans", start=ISSUE, end=ISSUE + pd.Timedelta("1h"))
+    edge = (plan["region"] == "us-central1") & (plan["service"] == "edge") & (plan["resource"] == "instances")
+    copied.replace("plans", plan.assign(unmet=plan["unmet"].fillna(0.0).mask(edge, 7.0)), start=ISSUE, end=ISSUE + pd.Timedelta("1h"))
+    told = write_report(settings, dataclasses.replace(home, root=tmp_path), copied).read_text()
+    assert column in told
+    row = told[told.index('<a href="#us-central1-edge">edge</a>') :].partition("</tr>")[0]
+    assert '<td class="number-cell"><div>7</div>' in row
