@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,7 @@ def _page(result: Replay) -> str:
         style=Markup("\n".join(path.read_text(encoding="utf-8") for path in _STYLES)),  # noqa: S704 - our own files
         scene=result.scene,
         terms=result.terms,
+        infinity=math.inf,
         step=step_words(result.scene.step),
         measured=result.measured,
         clairvoyant=CLAIRVOYANT,

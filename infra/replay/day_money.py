@@ -67,7 +67,8 @@ class DayMoney:
             return np.inf
         later = min(at, len(self.usd) - 1)
         of_day = float(self.usd[later]) - self.least * float(self.steps[later])
-        return max(min(usd / self.start, of_day / self.start - ordered), 0.0)
+        # Numbers of Python, which a tiny price makes infinite without a warning.
+        return max(min(float(usd) / self.start, of_day / self.start - float(ordered)), 0.0)
 
 
 def day_money(scene: Scene, terms: Terms) -> DayMoney | None:

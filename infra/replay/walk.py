@@ -265,7 +265,7 @@ def _held(machines: Array, usd: float, terms: Terms) -> Array:
 
 
 def _affordable(usd: float, price: float) -> float:
-    return usd / price if price > 0 else np.inf
+    return float(usd) / float(price) if price > 0 else np.inf
 
 
 def _pay(state: _State, moment: _Moment, use_usd: float, cost: float) -> None:

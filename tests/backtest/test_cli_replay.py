@@ -145,6 +145,18 @@ def test_where_everybody_misses_much_the_page_says_so_instead_of_a_picture(tmp_p
     assert "No picture: every policy misses more than 3 % of the demand" in page
 
 
+def test_the_page_tells_the_limits_of_its_world_and_no_day_is_above_its_budget(written: Path, tmp_path: Path) -> None:
+    (tmp_path / "world.yaml").write_text("budget_usd_per_day: 60\nstock_machines: 40\n")
+    given = ["--world", str(tmp_path / "world.yaml"), "--policies", "reactive,google", "--no-frontier"]
+    run("--input", DEMO, *DAY, *given, "--output", str(tmp_path / "out"))
+    page = (tmp_path / "out" / "replay.html").read_text()
+    assert "60.00 USD per UTC day" in page
+    assert "40 machines" in page
+    assert "USD per UTC day" not in (written / "replay.html").read_text()
+    told = json.loads((tmp_path / "out" / "replay.json").read_text())
+    assert max(figures["cost_usd"] for figures in told.values()) <= 60 * 12 / 24 + 1e-6
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
