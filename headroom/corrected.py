@@ -105,7 +105,7 @@ def corrected_until(settings: Settings, home: Home, issued: pd.Timestamp, *, iss
     from infra.ledger import Ledger
 
     ledger = Ledger.open(home.database_url)
-    rows = correction_history(ledger, start=issued - _WEEK, end=issue_time)
+    rows = correction_history(ledger, settings, start=issued - _WEEK, end=issue_time)
     until = issue_time or max([issued, *rows["ends"]])
     return Corrected(spells_of(rows), rows, machines_confirmed(ledger, start=until - _DAY, end=until), until)
 

@@ -18,6 +18,7 @@ from headroom.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from infra.failures import Kind
     from infra.replay.world import World
 
 __all__ = ["LakeReplay", "replay_lake"]
@@ -59,7 +60,9 @@ def replay_lake(
     """Walk the `days` before `issue_time` hour by hour with what was known then, and write the page to `<home>/replay/<issue time>`.
 
     Services have machines of several types and prices; here a machine is one of the most frequent type, and every series takes as many
-    of them as its own machines cost. A repetition writes the same.
+    of them as its own machines cost. All series have one world: lead times and chances are the median of the services, standby is stopped
+    where that of most of them is, and what is bought is on spot where most of them may and it costs less with what it loses. A repetition
+    writes the same.
 
     Raises:
         BadInputError: an unknown policy, or demand that does not reach back far enough.
@@ -130,20 +133,46 @@ def _world(settings: Settings, sizes: dict[str, float]) -> World:
     from infra.policies.value import value_multiple
     from infra.prices import list_prices
     from infra.replay.world import World
+    from infra.standby import standby_minutes, standby_state
 
     capacities = [service.capacity for service in settings.services.values()]
     machine_type, region = _machine_type(settings), min(settings.regions)
     hot = list_prices().hot_usd_per_hour(machine_type, region)
+    value = hot * median(value_multiple(settings.policy, service) for service in settings.services.values())
+    stopped = [standby_state(settings, name, service.capacity.machine_type) == "stopped" for name, service in settings.services.items()]
+    spot = list_prices().spot_usd_per_hour(machine_type, region)
+    bought, lost = _chance(settings, "purchase"), _chance(settings, "spot")
+    # The rule of `infra.policies.late_service`; both boot, and lose that part alike.
+    on_spot = _mostly([capacity.spot for capacity in capacities]) and spot + lost * value < hot + bought * value
     return World(
         machine_type=machine_type,
         region=region,
         units_per_machine=sizes,
         minimum_machines=min(capacity.minimum_instances for capacity in capacities),
         boot_minutes=median(capacity.boot_minutes for capacity in capacities),
-        resume_minutes=median(capacity.resume_minutes for capacity in capacities),
-        no_stock_warm=settings.policy.resume_failure,
-        no_stock_cold=settings.policy.purchase_failure,
-        value_usd_per_machine_hour=hot * median(value_multiple(settings.policy, service) for service in settings.services.values()),
+        resume_minutes=median(
+            standby_minutes(settings, name, service.capacity.machine_type) for name, service in settings.services.items()
+        ),
+        warm_usd_per_hour=0.0 if _mostly(stopped) else None,
+        no_stock_warm=_chance(settings, "resume"),
+        cold_usd_per_hour=spot if on_spot else None,
+        no_stock_cold=lost if on_spot else bought,
+        value_usd_per_machine_hour=value,
+    )
+
+
+def _mostly(told: Sequence[bool]) -> bool:
+    return 2 * sum(told) > len(told)
+
+
+def _chance(settings: Settings, kind: Kind) -> float:
+    """The median of the services in their regions."""
+    from infra.failures import failure
+
+    return median(
+        failure(settings, region, service.capacity.machine_type, kind, {})
+        for service in settings.services.values()
+        for region in service.regions
     )
 
 

@@ -7,9 +7,11 @@ from typing import Any, Final
 import pandas as pd
 from sqlalchemy import Select, and_, case, func, select
 
+from headroom.settings import Settings
 from infra.ledger import Ledger
 from infra.ledger_tables import actions, corrections, facts, held_history, results
 from infra.prices import list_prices
+from infra.standby import standby_usd_per_hour
 
 __all__ = ["correction_history", "machines_confirmed"]
 
@@ -20,7 +22,7 @@ _TIMES: Final = ("issue_time", "plan_time", "until")
 _OF_MACHINES: Final = ("group", "running", "standby", "machines")
 
 
-def correction_history(ledger: Ledger, *, start: pd.Timestamp, end: pd.Timestamp | None = None) -> pd.DataFrame:
+def correction_history(ledger: Ledger, settings: Settings, *, start: pd.Timestamp, end: pd.Timestamp | None = None) -> pd.DataFrame:
     """One row per correction that the ledger keeps and that was decided in `[start, end]`, by machines and time.
 
     Columns: those of `infra.corrections.Correction`, and
@@ -32,7 +34,8 @@ def correction_history(ledger: Ledger, *, start: pd.Timestamp, end: pd.Timestamp
     - `refused`: codes and places of what the cloud refused of these machines under that plan; empty when nothing.
     - `ends`: when it was over: the next correction of the machines, or the next plan that changed the region; else `end`, and without one `until`.
     - `ended`: whether something came after it.
-    - `machine_hours`, `usd`: what ran beyond the plan until `ends`, and what that costs more than standby, at the list prices of plans.
+    - `machine_hours`, `usd`: what ran beyond the plan until `ends`, and what that costs more than standby, at the list prices of plans. Standby waits
+      as the settings say now; of a type that the service no longer has it counts as suspended.
 
     Args:
         end: the moment as of which it is told; None for all that the ledger knows.
@@ -46,7 +49,7 @@ def correction_history(ledger: Ledger, *, start: pd.Timestamp, end: pd.Timestamp
     rows = _with_ends(rows, _plan_times(ledger, start, end), end)
     beyond = (rows["ran"] - rows["planned"]).clip(lower=0).fillna(0.0)
     rows["machine_hours"] = beyond * (rows["ends"] - rows["issue_time"]).dt.total_seconds() / 3600
-    rows["usd"] = rows["machine_hours"] * _dearer(rows)
+    rows["usd"] = rows["machine_hours"] * _dearer(settings, rows)
     return rows.sort_values([*_KEY, "issue_time"], ignore_index=True)
 
 
@@ -118,14 +121,21 @@ def _with_ends(rows: pd.DataFrame, plans: pd.DataFrame, end: pd.Timestamp | None
     return ordered.assign(ends=following.fillna(last), ended=following.notna())
 
 
-def _dearer(rows: pd.DataFrame) -> pd.Series[float]:
+def _dearer(settings: Settings, rows: pd.DataFrame) -> pd.Series[float]:
     """USD per hour that a machine costs more running than in standby."""
     prices = list_prices()
     known = {
-        (name, region): prices.hot_usd_per_hour(name, region) - prices.warm_usd_per_hour(name, region)
-        for name, region in set(zip(rows["machine_type"], rows["region"], strict=True))
+        key: prices.hot_usd_per_hour(key[2], key[0]) - _standby_usd(settings, *key)
+        for key in set(rows[_KEY].itertuples(index=False, name=None))
     }
-    return pd.Series([known[key] for key in zip(rows["machine_type"], rows["region"], strict=True)], index=rows.index, dtype=float)
+    return pd.Series([known[key] for key in rows[_KEY].itertuples(index=False, name=None)], index=rows.index, dtype=float)
+
+
+def _standby_usd(settings: Settings, region: str, service: str, machine_type: str) -> float:
+    asked = settings.services.get(service)
+    if asked is None or machine_type not in (asked.capacity.machine_type, *asked.capacity.also):
+        return list_prices().warm_usd_per_hour(machine_type, region)
+    return standby_usd_per_hour(settings, region, service, machine_type)
 
 
 def _within(query: Select[Any], column: Any, start: pd.Timestamp, end: pd.Timestamp | None) -> Select[Any]:

@@ -96,7 +96,7 @@ def test_demand_that_doubles_after_the_plan_lets_standby_machines_run_within_min
         run = lived.trigger("correct_capacity", issue, dry_run=False)
     states = lived.api.task_states(run)
     assert [state for name, state in states.items() if name.startswith("reconcile")] == ["success", "success"], states
-    rows = correction_history(Ledger.open(lived.opened.home.database_url), start=LIVE[-1])
+    rows = correction_history(Ledger.open(lived.opened.home.database_url), lived.opened.settings, start=LIVE[-1])
     rows = rows[rows["service"] == "edge"].set_index("region")
     assert set(rows.index) == set(before)
     for region, was in before.items():

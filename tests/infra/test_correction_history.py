@@ -43,7 +43,7 @@ def correct(here: World, *rows: Correction, plan: pd.DataFrame = PLAN, **options
 
 def test_what_ran_beyond_the_plan_costs_until_the_next_correction(here: World) -> None:
     correct(here, decided(5, 4), decided(10, 5), decided(20, 3))
-    rows = correction_history(here.ledger, start=ISSUE)
+    rows = correction_history(here.ledger, here.settings, start=ISSUE)
     assert rows[["planned", "standby", "hot", "ran", "missing"]].to_numpy().tolist() == [[3, 2, 4, 4, 0], [3, 2, 5, 5, 0], [3, 2, 3, 3, 0]]
     assert rows["ends"].tolist()[:2] == [ISSUE + 2 * FIVE, ISSUE + 4 * FIVE]
     assert rows["ended"].tolist() == [True, True, False]
@@ -55,13 +55,27 @@ def test_what_ran_beyond_the_plan_costs_until_the_next_correction(here: World) -
     assert spell.why == "the next 15 minutes need 5"
 
 
+def test_a_machine_that_waited_stopped_cost_nothing_there(here: World) -> None:
+    correct(here, decided(5, 4), decided(10, 3))
+    edge = here.settings.services["edge"]
+    for change, saved in (
+        ({"standby": "stopped"}, 0.0),
+        ({"standby": "suspended"}, list_prices().warm_usd_per_hour(N2, REGION)),
+        ({"standby": "stopped", "machine_type": "e2-standard-4"}, list_prices().warm_usd_per_hour(N2, REGION)),
+    ):
+        other = edge.model_copy(update={"capacity": edge.capacity.model_copy(update=change)})
+        told = here.settings.model_copy(update={"services": {**here.settings.services, "edge": other}})
+        rows = correction_history(here.ledger, told, start=ISSUE)
+        assert rows["usd"].sum() == pytest.approx(5 / 60 * (list_prices().hot_usd_per_hour(N2, REGION) - saved))
+
+
 def test_a_resume_that_found_no_stock_is_told_with_what_the_cloud_said_and_costs_nothing(here: World) -> None:
     for zone in ZONES:
         here.admin("stock", zone=zone, sku="resuming", limit=0)
     correct(here, decided(5, 5))
-    (row,) = correction_history(here.ledger, start=ISSUE).to_dict("records")
+    (row,) = correction_history(here.ledger, here.settings, start=ISSUE).to_dict("records")
     assert (row["ran"], row["missing"], row["usd"]) == (3, 2, 0)
-    (spell,) = spells_of(correction_history(here.ledger, start=ISSUE))
+    (spell,) = spells_of(correction_history(here.ledger, here.settings, start=ISSUE))
     assert not spell.ended
     (failure,) = spell.failures
     assert failure.startswith("2 did not run: ")
@@ -71,7 +85,7 @@ def test_a_resume_that_found_no_stock_is_told_with_what_the_cloud_said_and_costs
 
 def test_what_was_needed_beyond_standby_is_told(here: World) -> None:
     correct(here, decided(5, 5, needed=8))
-    (spell,) = spells_of(correction_history(here.ledger, start=ISSUE))
+    (spell,) = spells_of(correction_history(here.ledger, here.settings, start=ISSUE))
     assert spell.failures == ("3 fewer could run than were needed",)
 
 
@@ -79,31 +93,31 @@ def test_the_next_plan_that_changes_the_region_ends_it(here: World) -> None:
     correct(here, decided(50, 5))
     later = ISSUE + HOUR
     here.reconcile(plan_of({"edge": {"instances": (6, 0)}}, issue=later), issue_time=later)
-    (row,) = correction_history(here.ledger, start=ISSUE).to_dict("records")
+    (row,) = correction_history(here.ledger, here.settings, start=ISSUE).to_dict("records")
     assert (row["ends"], row["ended"]) == (later, True)
     assert row["machine_hours"] == pytest.approx(2 * 10 / 60)
 
 
 def test_one_that_was_killed_before_its_end_is_not_said_to_have_run(here: World) -> None:
     record_corrections(here.ledger, [decided(5, 5)])
-    (row,) = correction_history(here.ledger, start=ISSUE).to_dict("records")
+    (row,) = correction_history(here.ledger, here.settings, start=ISSUE).to_dict("records")
     assert pd.isna(row["ran"])
     assert (row["missing"], row["usd"]) == (0, 0)
-    (spell,) = spells_of(correction_history(here.ledger, start=ISSUE))
+    (spell,) = spells_of(correction_history(here.ledger, here.settings, start=ISSUE))
     assert (spell.ran, spell.failures) == (None, ("no reconciliation was finished",))
 
 
 def test_an_earlier_moment_knows_less_and_an_open_end_is_that_moment(here: World) -> None:
     correct(here, decided(5, 4), decided(15, 3))
     at = ISSUE + 2 * FIVE
-    (row,) = correction_history(here.ledger, start=ISSUE, end=at).to_dict("records")
+    (row,) = correction_history(here.ledger, here.settings, start=ISSUE, end=at).to_dict("records")
     assert (row["ends"], row["ended"]) == (at, False)
-    assert correction_history(here.ledger, start=at, end=at).empty
+    assert correction_history(here.ledger, here.settings, start=at, end=at).empty
 
 
 def test_a_time_without_corrections_parts_two_spells(here: World) -> None:
     correct(here, decided(5, 4), decided(10, 3), decided(20, 5), decided(30, 5), decided(40, 3))
-    spells = spells_of(correction_history(here.ledger, start=ISSUE))
+    spells = spells_of(correction_history(here.ledger, here.settings, start=ISSUE))
     assert [(spell.start - ISSUE) / FIVE for spell in spells] == [4, 1]
     assert [(spell.end - ISSUE) / FIVE for spell in spells] == [8, 2]
 
@@ -117,7 +131,7 @@ def test_of_several_types_only_a_refusal_is_missing(tmp_path: Path) -> None:
             here.admin("stock", zone=zone, sku=N2, limit=None)
         here.admin("clock", advance_seconds=60)
         correct(here, decided(10, 4))
-        (row,) = correction_history(here.ledger, start=ISSUE).to_dict("records")
+        (row,) = correction_history(here.ledger, here.settings, start=ISSUE).to_dict("records")
         assert (row["ran"], row["hot"], row["missing"], row["refused"]) == (3, 4, 0, "")
 
 
@@ -130,5 +144,5 @@ def test_every_reconciliation_says_what_was_hot_and_warm(here: World) -> None:
 
 
 def test_a_ledger_without_corrections_has_no_history(here: World) -> None:
-    assert correction_history(here.ledger, start=ISSUE).empty
-    assert spells_of(correction_history(here.ledger, start=ISSUE)) == ()
+    assert correction_history(here.ledger, here.settings, start=ISSUE).empty
+    assert spells_of(correction_history(here.ledger, here.settings, start=ISSUE)) == ()

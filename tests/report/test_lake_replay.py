@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from headroom.errors import BadInputError
-from headroom.lake_replay import LakeReplay, replay_lake
+from headroom.lake_replay import LakeReplay, _world, replay_lake
 from headroom.runtime import Runtime
+from infra.prices import list_prices
+from infra.replay.world import World
 from tests.models.small_world import CAPACITY, HOUR, ISSUE, Installation, demand, event, store
 
 # Regions that machines have a price in.
@@ -61,3 +63,27 @@ def test_an_empty_lake_is_refused_with_the_remedy(tmp_path: Path) -> None:
     world = Installation(tmp_path / "empty", REAL)
     with pytest.raises(BadInputError, match="run ingest_metrics"):
         _replay(Runtime(home=world.home, settings=world.settings, lake=world.lake), "static")
+
+
+def test_the_world_has_what_most_services_have(opened: Runtime) -> None:
+    plain = _with(opened)
+    assert (plain.warm_usd_per_hour, plain.cold_usd_per_hour) == (None, None)
+    stopped = _with(opened, standby="stopped")
+    assert stopped.warm_usd_per_hour == 0
+    assert stopped.resume_minutes == stopped.boot_minutes, "what is stopped boots"
+    # Without a chance to be refused, spot is cheaper than on demand by its price.
+    spot = _with(opened, {"spot_failure": 0.04}, spot=True)
+    assert spot.cold_usd_per_hour == pytest.approx(list_prices().spot_usd_per_hour(plain.machine_type, plain.region))
+    assert spot.no_stock_cold == 0.04
+    risky = _with(opened, {"spot_failure": 0.9}, spot=True)
+    assert (risky.cold_usd_per_hour, risky.no_stock_cold) == (None, opened.settings.policy.purchase_failure)
+
+
+def _with(opened: Runtime, policy: dict[str, float] | None = None, **capacity: object) -> World:
+    """The world of the settings with other capacities of all services."""
+    services = {
+        name: service.model_copy(update={"capacity": service.capacity.model_copy(update=capacity)})
+        for name, service in opened.settings.services.items()
+    }
+    changed = {"services": services, "policy": opened.settings.policy.model_copy(update=policy or {})}
+    return _world(opened.settings.model_copy(update=changed), {})
