@@ -193,6 +193,7 @@ def correct(
     """
     from headroom.correction import CORRECTION_STEP, UNSET, correct_region, decide, ingest_last_minutes
     from headroom.errors import BadInputError, UnavailableError
+    from headroom.reconcile_text import unmet_words
     from headroom.runtime import Runtime
 
     console, opened, issue = open_console(), Runtime.open(), _issue(as_of, CORRECTION_STEP)
@@ -212,8 +213,7 @@ def correct(
     for name in decided.regions:
         done = correct_region(opened, decided.of(name), dry_run=dry_run)
         lines = [f"{action['state']}: {action['description']}" for action in done.actions] or ["nothing moves"]
-        lines += [f"unmet: {row['service']} has {row['held']:g} of {row['wanted']:g} {row['unit']} {row['pool']}" for row in done.unmet]
-        for line in lines:
+        for line in (*lines, *map(unmet_words, done.unmet)):
             console.print(f"{name}: {line}", highlight=False)
 
 

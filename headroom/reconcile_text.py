@@ -10,7 +10,7 @@ from headroom.summary_text import amount
 if TYPE_CHECKING:
     from infra.reconciler import ReconcileReport
 
-__all__ = ["report_lines"]
+__all__ = ["report_lines", "unmet_words"]
 
 
 def report_lines(done: ReconcileReport) -> Iterator[str]:
@@ -24,7 +24,7 @@ def report_lines(done: ReconcileReport) -> Iterator[str]:
     for action in done.actions:
         yield f"  {action['state']}: {_call_words(action)}"
     for row in done.unmet:
-        yield f"  unmet: {row['service'] or 'the region'} has {amount(row['held'])} of {amount(row['wanted'])} {_unit(row)} {row['pool']}: {row['reason']}"
+        yield f"  {unmet_words(row)}"
     for fact in done.facts:
         yield f"  {fact['code']}: {fact['message']}"
 
@@ -35,5 +35,7 @@ def _call_words(action: dict[str, Any]) -> str:
     return f"{action['description']}{usd}{why}"
 
 
-def _unit(row: dict[str, Any]) -> str:
-    return str(row["machine_type"] or row["unit"])
+def unmet_words(row: dict[str, Any]) -> str:
+    """What is wanted and not held, and why."""
+    held = f"{amount(row['held'])} of {amount(row['wanted'])} {row['machine_type'] or row['unit']} {row['pool']}"
+    return f"unmet: {row['service'] or 'the region'} has {held}: {row['reason']}"

@@ -98,9 +98,7 @@ class JointPlan:
         self._last = solve(problem, warm_start=self._last, small=_SMALL)
         hot, warm = np.round(self._last.hot), np.round(self._last.warm)
         reached = min(terms.warm_lead, ahead - 1)
-        return Decision(
-            hot[:, 0], hot[:, terms.lead], np.maximum(warm[:, 0], warm[:, reached]), warm[:, reached], known.money_parts(foreseen=True)
-        )
+        return Decision(hot[:, 0], hot[:, terms.lead], np.maximum(warm[:, 0], warm[:, reached]), warm[:, reached], foreseen=True)
 
 
 def joint_track(scene: Scene, terms: Terms, *, held: Array, times: float | Array = 1.0) -> Track:

@@ -10,7 +10,7 @@ above a capacity c (`infra.replay.forecasts.shortage`), value v, lost shares e_w
     L_t(x, w) = (v e_w + u_w) (f_t(x) - f_t(x + w)) + (v e_c + u_c) f_t(x + w).
 
 where machines are bought for what is left, as the replay does (the program would not where v (1 - e_c) < u_c, nor is it done here where a
-budget limits what is bought). With a budget v is the value over the price of the day's money (`infra.replay.clairvoyant`), step by step. The standby that is best
+budget limits what is bought). With a budget v is the value over the price of the day's money (`infra.replay.money_plan`), step by step. The standby that is best
 covers up to the same count z_t whatever x_t is: as long as one more machine saves more than it costs,
 (v e_c + u_c - v e_w - u_w) (f_t(z) - f_t(z + 1)) > w_price. The rest is one variable per step with a start cost in between, solved backwards
 over the counts 0..N: V_t(p) = min_x [c_t(x) + V_{t+1}(x) + s max(0, x - p)] takes two running minima per step.

@@ -95,15 +95,14 @@ class Decision:
         ahead: hot in the step that an order of now reaches.
         warm: standby at most in this step; None: none, which is also what a world without standby makes of it.
         warm_ahead: standby in the step that an order of now reaches; the same.
-        money_parts: shape (steps of the UTC day from this one on,), parts of what is left of its money that they may cost; None: as demand was
-            the day before. Only a world with a budget asks for it.
+        foreseen: whether the day's money is spread by the forecast's medians; else as demand was the day before. Only a world with a budget asks.
     """
 
     keep: Array
     ahead: Array
     warm: Array | None = None
     warm_ahead: Array | None = None
-    money_parts: Array | None = None
+    foreseen: bool = False
 
 
 class ReplayPolicy(Protocol):
@@ -245,8 +244,7 @@ def _allowed(known: Known, decision: Decision, money: DayMoney | None) -> tuple[
     """USD that this step, and the one that an order of now reaches, may cost beside their boots; inf without a budget."""
     if money is None:
         return np.inf, np.inf
-    parts = known.money_parts(foreseen=False) if decision.money_parts is None else decision.money_parts
-    return money.for_steps(known.at, known.terms.lead, known.day_usd, parts)
+    return money.for_steps(known.at, known.terms.lead, known.day_usd, known.money_parts(foreseen=decision.foreseen))
 
 
 def _hot(decision: Decision, available: Array, running: Array, usd: float, terms: Terms) -> Array:

@@ -144,39 +144,6 @@ def test_where_machines_cannot_be_suspended_nobody_holds_or_pays_for_standby(sto
         assert not outcome.step.resumed.any(), name
 
 
-def usd_by_day(result: Replay, name: str) -> pd.Series:
-    """What a policy cost in every UTC day, with the boots."""
-    outcome, terms = result.outcomes[name], result.terms
-    usd = (outcome.step.cost + terms.start * outcome.track.booted).sum(axis=0)
-    return pd.Series(usd).groupby(result.scene.times.normalize()).sum()
-
-
-@pytest.mark.parametrize("stock", [None, 30])
-@pytest.mark.parametrize("share", [0.95, 0.7])
-def test_no_policy_costs_more_in_a_utc_day_than_the_budget(share: float, stock: int | None) -> None:
-    world = World(stock_machines=stock)
-    walked = scene(world=world)
-    short = replace(walked, demand=walked.demand[:, 5:65], times=walked.times[5:65])
-    free = replay(short, terms_of(world, HOUR), forecasts(short), frontier=False)
-    whole_day = usd_by_day(free, CLAIRVOYANT).max()
-    assert usd_by_day(free, "static").max() > whole_day
-    bound = replay(short, replace(terms_of(world, HOUR), budget=share * whole_day), forecasts(short), frontier=False)
-    hours = pd.Series(1.0, index=short.times).groupby(short.times.normalize()).sum()
-    for name in bound.outcomes:
-        assert (usd_by_day(bound, name) <= share * whole_day * hours / 24 + 1e-6).all(), name
-    assert min(told.regret_usd for told in bound.measured.values()) >= -1e-6
-    # The money is used: what is left of it would not have bought a machine for a tenth of the day.
-    assert usd_by_day(bound, CLAIRVOYANT).max() > 0.97 * share * whole_day
-
-
-def test_of_a_short_budget_the_plan_makes_more_than_what_follows_the_load() -> None:
-    walked = scene()
-    whole_day = usd_by_day(replay(walked, terms_of(World(), HOUR), forecasts(walked), frontier=False), CLAIRVOYANT).max()
-    bound = replay(walked, replace(terms_of(World(), HOUR), budget=0.8 * whole_day), forecasts(walked), frontier=False)
-    unmet = {name: told.unmet_volume for name, told in bound.measured.items()}
-    assert unmet["optimal"] < min(unmet[name] for name in ("reactive", "static", "google", "aws"))
-
-
 def test_at_five_minutes_cold_machines_come_too_late_and_held_is_what_is_needed_now() -> None:
     terms = terms_of(World(), pd.Timedelta(minutes=5))
     assert terms.cold_loss == 1

@@ -52,6 +52,29 @@ def test_no_utc_day_of_any_policy_costs_more_than_the_budget(budget: float) -> N
     assert whole.to_numpy().max() > 0.97 * budget, "and the money is used"
 
 
+@pytest.mark.parametrize("stock", [None, 30])
+@pytest.mark.parametrize("share", [0.95, 0.7])
+def test_every_policy_keeps_to_a_share_of_what_the_plan_that_knew_spends(share: float, stock: int | None) -> None:
+    told = World(stock_machines=stock)
+    free = replayed(told, spread=0.1)
+    whole = day_usd(free)
+    limit = share * whole[CLAIRVOYANT].max()
+    assert whole["static"].max() > limit / share
+    bound = replayed(told.model_copy(update={"budget_usd_per_day": limit}), spread=0.1)
+    usd = day_usd(bound)
+    assert (usd.max(axis=1) <= limit * bound.scene.times.normalize().value_counts().sort_index() / 24 + 1e-6).all()
+    assert min(figures.regret_usd for figures in bound.measured.values()) >= -1e-6
+    assert usd[CLAIRVOYANT].max() > 0.97 * limit, "the money is used"
+
+
+def test_of_a_short_budget_the_plan_makes_more_than_what_follows_the_load() -> None:
+    walked, terms = scene(), terms_of(World(), HOUR)
+    limit = 0.8 * day_usd(replay(walked, terms, forecasts(walked), ["static"], frontier=False))[CLAIRVOYANT].max()
+    bound = replay(walked, replace(terms, budget=limit), forecasts(walked), frontier=False)
+    unmet = {name: figures.unmet_volume for name, figures in bound.measured.items()}
+    assert unmet["optimal"] < min(unmet[name] for name in ("reactive", "static", "google", "aws"))
+
+
 @settings(max_examples=8)
 @given(
     st.integers(0, 10_000),

@@ -66,7 +66,7 @@ class Optimal:
         # A new one must earn its boot within that time.
         paid = replace(known.terms, warm=known.terms.warm + known.terms.start / (patience * known.terms.step_hours))
         worth = outlook.states[warm_cover(short[:, [reach]], outlook.states, paid, times)[:, 0]]
-        return Decision(keep, order, np.maximum(standby, 0.0), np.maximum(worth - order, 0.0), known.money_parts(foreseen=True))
+        return Decision(keep, order, np.maximum(standby, 0.0), np.maximum(worth - order, 0.0), foreseen=True)
 
     def _affordable(self, known: Known, short: Array) -> float:
         """The value of service, or where the day's money does not reach, the smallest at which it just does not: what is too much is cut from it.
@@ -108,7 +108,7 @@ class Newsvendor:
         gain = -np.diff(outlook.shortage[:, : terms.lead + 1], axis=2) / np.diff(outlook.states)
         lost = terms.value * self._times * terms.cold_loss + terms.cold * float(terms.cold_loss < 1)
         wanted = outlook.states[(gain * lost > terms.hot).sum(axis=2)]
-        return Decision(wanted[:, 0], wanted[:, terms.lead], money_parts=known.money_parts(foreseen=True))
+        return Decision(wanted[:, 0], wanted[:, terms.lead], foreseen=True)
 
 
 class Tiered:
@@ -134,7 +134,7 @@ class Tiered:
         tiers = [confidence > self._settings.high_confidence, confidence > self._settings.medium_confidence]
         hot = np.select(tiers, [needed, share], np.full_like(needed, self._minimum))
         warm = needed - hot
-        return Decision(hot[:, 0], hot[:, 1], warm.max(axis=1), warm[:, 1], known.money_parts(foreseen=True))
+        return Decision(hot[:, 0], hot[:, 1], warm.max(axis=1), warm[:, 1], foreseen=True)
 
 
 def confidence_of(told: Array, tolerance: float) -> Array:
