@@ -1,7 +1,6 @@
 """What bounds accuracy: the best that can be made of the same candidates by who knows the tested hours already.
 
-No rule that selects or weighs can be better on a recording than the weights that fit its tested hours best; what is left beyond them
-is the error of the candidates themselves.
+Weights are found and applied as those of a forecast are, greedily in tenths and trimmed, so the very best weights may do a little better.
 """
 
 from __future__ import annotations
