@@ -72,12 +72,14 @@ def problem_of(
 class JointPlan:
     """Plans all series at once, at every step from the newest forecast; each solve starts from the one before."""
 
-    def __init__(self, value_times: float) -> None:
-        self._times = value_times
+    def __init__(self) -> None:
         self._last: Solution | None = None
 
-    def decide(self, known: Known, ahead: int) -> Decision:
+    def decide(self, known: Known, ahead: int, times: float) -> Decision:
         """What the plan wants now and in the step that an order reaches.
+
+        Args:
+            times: the world's value of service is multiplied by it.
 
         Raises:
             BadInputError: when the stock cannot hold the minimum.
@@ -92,7 +94,7 @@ class JointPlan:
             terms,
             held=known.available,
             held_warm=known.standby,
-            times=self._times,
+            times=times,
             ready_from=terms.lead,
         )
         self._last = solve(problem, warm_start=self._last, small=_SMALL)

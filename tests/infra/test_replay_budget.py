@@ -75,6 +75,12 @@ def test_of_a_short_budget_the_plan_makes_more_than_what_follows_the_load() -> N
     assert unmet["optimal"] < min(unmet[name] for name in ("reactive", "static", "google", "aws"))
 
 
+def test_a_stock_that_nobody_reaches_changes_nothing_that_the_plan_makes_of_its_money() -> None:
+    alone, beside = (replayed(world(120.0, **stock), names=("optimal", "reactive")).measured for stock in ({}, {"stock_machines": 1000.0}))
+    assert beside["optimal"].unmet_volume == pytest.approx(alone["optimal"].unmet_volume, rel=0.02)
+    assert beside["optimal"].unmet_volume < beside["reactive"].unmet_volume
+
+
 @settings(max_examples=8)
 @given(
     st.integers(0, 10_000),

@@ -40,17 +40,17 @@ class Optimal:
     def __init__(self, value_times: float = 1.0) -> None:
         self._times = value_times
         self._fallback = Reactive()
-        self._joint = JointPlan(value_times)
+        self._joint = JointPlan()
 
     def decide(self, known: Known) -> Decision:
         outlook = known.outlook
         if outlook is None or outlook.quantiles.shape[1] <= known.terms.lead:
             return self._fallback.decide(known)
         ahead = min(_AHEAD_STEPS + known.terms.lead, outlook.quantiles.shape[1])
-        if known.terms.shared:
-            return self._joint.decide(known, ahead)
         short = outlook.shortage[:, :ahead]
         times = self._affordable(known, short)
+        if known.terms.shared:
+            return self._joint.decide(known, ahead, times)
         cover = warm_cover(short, outlook.states, known.terms, times)
         costs = step_costs(short, cover, outlook.states, known.terms, times)
         path = first_steps(costs, outlook.states, known.available, known.arriving, known.terms)
