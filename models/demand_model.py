@@ -15,7 +15,7 @@ import pandas as pd
 from headroom.errors import BadInputError
 from headroom.vocabulary import HORIZON_HOURS, QUANTILE_COLUMNS
 from models.calibration import OFFSET_COLUMNS, Calibration
-from models.candidates import NAIVES, bare, create
+from models.candidates import DECLARED, NAIVES, bare, create
 from models.ensemble import blend, describe
 from models.forecaster import Forecaster, SeriesCalendar, StoredForecaster, restored, unfitted
 from models.hourly_grid import numbered, recent, unservable
@@ -138,7 +138,9 @@ class DemandModel:
         for name in _candidates(weights):
             own = tuple(series for series in served if name in weights[series])
             if own:
-                rows = seen if len(own) == len(given) else once(seen, own, partial(_rows_of, seen, own))
+                # What learns from all series may look at the others in a forecast, too; rows without weight are of no consequence.
+                read = tuple(served) if DECLARED[name].pooled else own
+                rows = seen if len(read) == len(given) else once(seen, read, partial(_rows_of, seen, read))
                 forecaster = self.fitted.get(name) or unfitted(create(name, seed=self.seed, tuning=self.tuning), self.calendar)
                 parts[name] = forecaster.predict_quantiles(rows, events, issue_time, horizon)
         if not parts:

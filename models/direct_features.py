@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.event_features import COLUMNS_PER_KIND, driver_hours, event_hours, known_at_each_origin
+from models.event_features import COLUMNS_PER_KIND, driver_hours, driver_kinds, event_hours, event_kinds, known_at_each_origin
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array
 from models.lag_features import (
@@ -28,6 +28,7 @@ from models.lag_features import (
     season_errors,
     target_features,
 )
+from models.other_series import DEPARTURES, others_departures, part_codes, part_names, scopes
 from models.rhythm import Rhythm
 from models.visible_events import events_of_series
 
@@ -44,18 +45,35 @@ class Layout:
         series: known series, in the order of their codes; another one gets no code.
         kinds: kinds of events.
         drivers: kinds of readings.
+        scopes: among which series a series is looked at; see `models.other_series`. Models saved before there were these have none.
+        parts: what the parts of the names are called, likewise.
     """
 
-    series: tuple[str, ...]
-    kinds: tuple[str, ...]
-    drivers: tuple[str, ...]
+    series: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    drivers: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, names: Sequence[str], events: pd.DataFrame) -> Layout:
+        """What is to be learnt of these series and events."""
+        return cls(tuple(names), tuple(event_kinds(events)), tuple(driver_kinds(events)), scopes(names), part_names(names))
+
+    @property
+    def categories(self) -> list[int]:
+        """Places of the columns whose numbers are codes."""
+        parts = self.columns.index(f"name:{self.parts[0]}") if self.parts else 0
+        return [0, *range(parts, parts + len(self.parts))]
 
     @property
     def columns(self) -> list[str]:
         """Names of the features, in order."""
         events = [f"{kind}:{part}{where}" for where in ("", "@anchor", "@week") for kind in self.kinds for part in COLUMNS_PER_KIND]
         drivers = [f"{kind}{where}" for where in ("", "-anchor", "-week") for kind in self.drivers]
-        return [*_CALENDAR_COLUMNS, *ORIGIN_COLUMNS, *TARGET_COLUMNS, *events, *drivers]
+        others = [f"{column}@{scope}" for scope in self.scopes for column in DEPARTURES]
+        parts = [f"name:{part}" for part in self.parts]
+        return [*_CALENDAR_COLUMNS, *ORIGIN_COLUMNS, *TARGET_COLUMNS, *others, *parts, *events, *drivers]
 
 
 @dataclass(frozen=True)
@@ -99,13 +117,18 @@ def direct_table(
     by_origin = np.repeat(origin_features(filled, origins, rhythm.day)[:, :, None, :], horizon.shape[1], axis=2)
     lags = np.concatenate([by_origin, by_target], axis=-1)
     lags = np.divide(lags, scale[..., None], out=np.full_like(lags, np.nan), where=scale[..., None] > 0)
+    departures = lags[:, :, 0, [ORIGIN_COLUMNS.index(column) for column in DEPARTURES]]
+    beside = [others_departures(departures, names, scope)[:, :, None, :] for scope in layout.scopes]
+    beside += [part_codes(names, part, layout.series)[:, None, None, None] for part in range(len(layout.parts))]
     start = end - values.shape[1] * rhythm.step
     times = pd.date_range(start, periods=int(max(values.shape[1], (origins[:, None] + horizon).max())), freq=rhythm.step)
     first, code = len(_CALENDAR_COLUMNS), {name: float(place) for place, name in enumerate(layout.series)}
-    told = first + lags.shape[-1]
     features = np.empty((len(names), *horizon.shape, len(layout.columns)), dtype=np.float32)
     features[..., 0] = np.array([code.get(name, np.nan) for name in names])[:, None, None]
-    features[..., first:told] = lags
+    told = first
+    for columns in (lags, *beside):
+        features[..., told : told + columns.shape[-1]] = columns
+        told += columns.shape[-1]
     for rows in _alike([calendar.timezones.get(name) for name in names]):
         features[rows, ..., 1:first] = _calendar_columns(calendar.local(names[rows[0]], times), origins, horizon, rhythm)
     if layout.kinds or layout.drivers:

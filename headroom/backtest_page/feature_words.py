@@ -43,6 +43,7 @@ _WORDS: Final = {
 }
 _PARTS: Final = {"during": "under way", "lead": "time until the next", "lag": "time since the last"}
 _PLACES: Final = {"": "", "@anchor": ", at this time on the last known day", "@week": ", a week before"}
+_BESIDE: Final = {"others": "the other series", "region": "the others of the region"}
 _AGAINST: Final = {"-anchor": " against the last known day", "-week": " against a week before"}
 
 
@@ -55,6 +56,11 @@ def feature_words(feature: str) -> str:
     part, at, place = part.partition("@")
     if colon and part in _PARTS and at + place in _PLACES:
         return f"{kind}: {_PARTS[part]}{_PLACES[at + place]}"
+    column, _, scope = feature.partition("@")
+    if scope in _BESIDE and column in _WORDS:
+        return f"{_BESIDE[scope]}: {_WORDS[column]}"
+    if kind == "name":
+        return f"{part} in its name"
     for ending, words in _AGAINST.items():
         if feature.endswith(ending):
             return feature.removesuffix(ending) + words

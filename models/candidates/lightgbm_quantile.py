@@ -19,7 +19,6 @@ from models.boosted_trees import BoostedTrees
 from models.candidates.declaration import Declaration
 from models.candidates.exponential_smoothing import ExponentialSmoothing
 from models.direct_features import Layout, direct_table
-from models.event_features import driver_kinds, event_kinds
 from models.forecaster import SeriesCalendar
 from models.hourly_grid import Array, grid, training_grid
 from models.lag_features import Index
@@ -74,7 +73,7 @@ class LightGBMQuantile:
         self.name = "lightgbm"
         self.seed = seed
         self._tuning = tuning or {}
-        self.layout = Layout((), (), ())
+        self.layout = Layout()
         self._calendar = SeriesCalendar()
         self._boosters: list[Any] = []
         self._trees: BoostedTrees | None = None
@@ -86,7 +85,7 @@ class LightGBMQuantile:
 
         self._calendar, self._boosters, self._trees, rhythm = calendar, [], None, calendar.rhythm
         names, values, end = training_grid(history, rhythm)
-        self.layout = Layout(tuple(names), tuple(event_kinds(events)), tuple(driver_kinds(events)))
+        self.layout = Layout.of(names, events)
         origins = training_origins(values.shape[1], len(names), rhythm)
         if not origins.size:
             return self
@@ -105,7 +104,7 @@ class LightGBMQuantile:
         data = lightgbm.Dataset(
             table.features[usable],
             np.clip(target[usable], -_FARTHEST, _FARTHEST).astype(np.float32),
-            categorical_feature=[0],
+            categorical_feature=self.layout.categories,
             params=parameters,
             free_raw_data=False,
         )

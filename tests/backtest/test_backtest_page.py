@@ -259,6 +259,8 @@ def test_what_the_model_leaned_on_is_told_in_words() -> None:
     assert feature_words("cup:final:during") == "cup:final: under way"
     assert feature_words("load-anchor") == "load against the last known day"
     assert feature_words("load") == "load"
-    columns = Layout(("a",), ("match",), ("load",)).columns
+    assert feature_words("day_vs_day@region") == "the others of the region: last day against the day before"
+    assert feature_words("name:service") == "service in its name"
+    columns = Layout(("a",), ("match",), ("load",), ("others", "region"), ("region", "service", "resource")).columns
     assert [name for name in columns if feature_words(name) == name] == ["load"]
     assert len({feature_words(name) for name in columns}) == len(columns)

@@ -52,6 +52,7 @@ class UsualHour:
 
 EVERY = (*(name for name in CANDIDATES if DECLARED[name].installed()), UsualHour.name)
 LOCAL = (*LOCAL_CANDIDATES, UsualHour.name)
+LOOKING = ("lightgbm",)  # at the other series of a forecast
 STORED = tuple(name for name in ("seasonal-ridge", "lightgbm", "exponential-smoothing", "window-ridge", "gru") if name in EVERY)
 
 
@@ -243,7 +244,7 @@ def test_a_fitted_candidate_that_is_handed_the_future_does_not_read_it(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_series_is_forecast_alone_as_among_others_and_in_any_order_of_rows(name):
-    """A global candidate learns from all; what it forecasts of one does not depend on which are forecast with it."""
+    """A global candidate learns from all; what it forecasts of one does not depend on which are forecast with it, unless it looks at them."""
     history, events = pair(), no_events()
     untouched, learnt = history.copy(), fitted(name)
     together = learnt.predict_quantiles(history, events, CUTOFF)
@@ -254,6 +255,9 @@ def test_a_series_is_forecast_alone_as_among_others_and_in_any_order_of_rows(nam
     if name in LOCAL:
         learnt = made(name).fit(single, events, UTC)
     alone = learnt.predict_quantiles(single, events, CUTOFF)
+    if name in LOOKING:
+        assert_proper(alone, {"r/two/cpu"})
+        return
     expected = together[together["unique_id"] == "r/two/cpu"].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone, expected, check_exact=name in LOCAL, rtol=1e-9)
 
@@ -303,6 +307,20 @@ def test_a_declaration_is_all_that_a_new_candidate_needs(monkeypatch):
     assert UsualHour.name in affordable(clock, [1])[1]
     monkeypatch.setitem(DECLARED, UsualHour.name, replace(declared, packages=("no_such_package",)))
     assert affordable(clock, [1]) == ([name for name in cheap if name != UsualHour.name], dear)
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [(430.0, True), (700.0, False)])
+def test_a_network_may_take_a_little_more_than_the_others_together(monkeypatch: pytest.MonkeyPatch, seconds: float, taken: bool):
+    """Who installed it waits for it; what costs as much per series is left out."""
+    learning = Declaration(
+        "network", lambda _seed, _tuning: UsualHour(), pooled=True, seconds=0.0, seconds_per_fit=seconds, fewest_series=1
+    )
+    monkeypatch.setitem(DECLARED, "network", learning)
+    monkeypatch.setitem(DECLARED, "other", replace(learning, name="other", fewest_series=0))
+    clock = engine_clock(LongFrame(pair().assign(ds=lambda rows: rows["ds"].dt.tz_localize(None)), HOUR), 72)
+    cheap, dear = affordable(clock, [1])
+    assert ("network" in dear) is taken
+    assert "other" not in (*cheap, *dear)
 
 
 def test_the_candidates_worth_keeping_are_these():

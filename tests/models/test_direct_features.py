@@ -1,4 +1,4 @@
-"""The table of many series holds, row for row, what the tables of each series alone hold."""
+"""The table of many series holds, row for row, what the tables of each series alone hold, and what the others did beside it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from models.direct_features import DirectTable, Layout, direct_table
 from models.forecaster import SeriesCalendar
+from models.other_series import DEPARTURES, part_names, scopes
 
 NAMES: Final = [*(f"region{at % 2}/service{at // 2}/cpu" for at in range(6)), "link", "link/service1"]
 END: Final = pd.Timestamp("2026-03-02", tz="UTC")
@@ -36,10 +37,10 @@ def _events() -> pd.DataFrame:
     )
 
 
-def _table(names: list[str], values: np.ndarray, anchor: np.ndarray) -> DirectTable:
+def _table(names: list[str], values: np.ndarray, anchor: np.ndarray, layout: Layout = LAYOUT) -> DirectTable:
     origins = np.arange(500, 700, 40)
     horizon = np.tile(np.array([1, 5, 30, 72]), (origins.size, 1))
-    return direct_table(names, values, END, origins, horizon, _events(), CALENDAR, LAYOUT, anchor)
+    return direct_table(names, values, END, origins, horizon, _events(), CALENDAR, layout, anchor)
 
 
 def test_series_share_columns_only_where_they_are_equal() -> None:
@@ -53,3 +54,37 @@ def test_series_share_columns_only_where_they_are_equal() -> None:
         )
     told = together.features[..., LAYOUT.columns.index("launch:during") :].reshape(len(NAMES), -1)
     assert len(np.unique(np.nan_to_num(told), axis=0)) > 4
+
+
+def test_others_are_the_mean_of_the_other_series_of_all_and_of_the_region_each_in_its_own_scale() -> None:
+    random = np.random.default_rng(2)
+    values = random.gamma(3.0, 1.0, (len(NAMES), 700)) * np.logspace(-3, 3, len(NAMES))[:, None]
+    layout = Layout(tuple(NAMES), scopes=scopes(NAMES), parts=part_names(NAMES))
+    assert layout.scopes == ("others", "region")
+    found = pd.DataFrame(
+        _table(NAMES, values, values[:, :5, None] * np.ones(4), layout).features[:, 0, 0], index=NAMES, columns=layout.columns
+    )
+    for column in DEPARTURES:
+        for at, name in enumerate(NAMES):
+            beside = [other for other in NAMES if other != name]
+            here = [other for other in beside if other.split("/")[0] == name.split("/")[0]]
+            own = found[column]
+            assert np.isclose(found[f"{column}@others"].iloc[at], own[beside].mean(), rtol=1e-5, atol=1e-7)
+            assert np.isclose(found[f"{column}@region"].iloc[at], own[here].mean() if here else 0.0, rtol=1e-5, atol=1e-7)
+
+
+def test_a_part_of_the_name_has_the_same_code_wherever_it_was_learnt_and_none_where_it_was_not() -> None:
+    layout = Layout(tuple(NAMES[:4]), parts=part_names(NAMES))
+    assert layout.parts == ("region", "service", "resource")
+    assert [layout.columns[at] for at in layout.categories] == ["series", "name:region", "name:service", "name:resource"]
+    values = np.random.default_rng(3).gamma(3.0, 1.0, (len(NAMES), 700))
+    found = _table(NAMES, values, values[:, :5, None] * np.ones(4), layout).features[:, 0, 0, layout.categories]
+    nan = np.nan
+    expected = [[0, 0, 0, 0], [1, 1, 0, 0], [2, 0, 1, 0], [3, 1, 1, 0], [nan, 0, nan, 0], [nan, 1, nan, 0], [nan] * 4, [nan, nan, 1, nan]]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_series_without_others_and_names_of_one_part_get_no_columns_for_them() -> None:
+    assert (scopes(["link"]), part_names(["link"])) == ((), ())
+    assert (scopes(["link", "edge"]), part_names(["link", "edge"])) == (("others",), ())
+    assert (scopes(["a/link", "edge"]), part_names(["a/link", "edge"])) == (("others", "region"), ("part 1", "part 2"))
