@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
-from typing import Final
 
 import pandas as pd
 
@@ -19,13 +15,9 @@ from models.candidates import create
 from models.engine_clock import EngineClock
 from models.engine_rounds import Round, engine_rounds
 from models.shared_work import SharedWork
+from models.worker_processes import given, worker_processes
 
-__all__ = ["Rows", "end_with_the_caller", "out_of_fold", "use_one_thread"]
-
-# Libraries that add up in threads of their own read these when they are loaded, later than a worker begins.
-_ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-# What a worker was started with.
-_given: list[EngineClock] = []
+__all__ = ["Rows", "out_of_fold"]
 
 
 @dataclass(frozen=True)
@@ -95,37 +87,16 @@ def _each(
                     made = _one(clock, (name, at), seed)
                 yield (name, at), *made
         return
-    # Not forked: threads of the caller (a progress bar) would leave their locks held in the child.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(clock,)) as pool:
+    with worker_processes(jobs, clock) as pool:
         running = {pool.submit(_given_round, tuple(names), at, seed): at for at in rounds}
         for done in as_completed(running):
             for name, result in zip(names, done.result(), strict=True):
                 yield (name, running[done]), *result
 
 
-def end_with_the_caller() -> None:
-    """Called in a worker: Ctrl-C ends it at once. Python's own way would count as the result of one piece of work, and the next would begin."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def use_one_thread() -> None:
-    """Called in a worker, which has one core: libraries that are loaded, and those that will be, add up in one thread."""
-    from threadpoolctl import threadpool_limits
-
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    threadpool_limits(limits=1)
-
-
-def _begin(clock: EngineClock) -> None:
-    end_with_the_caller()
-    use_one_thread()
-    _given[:] = [clock]
-
-
 def _given_round(names: Sequence[str], at: Round, seed: int) -> list[tuple[pd.DataFrame, float]]:
     with SharedWork():
-        return [_one(_given[0], (name, at), seed) for name in names]
+        return [_one(given(), (name, at), seed) for name in names]
 
 
 def _one(clock: EngineClock, task: _Task, seed: int) -> tuple[pd.DataFrame, float]:

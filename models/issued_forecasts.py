@@ -8,9 +8,8 @@ what the newest error says.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,12 +23,12 @@ from headroom.vocabulary import QUANTILE_COLUMNS
 from models.anomaly_doubt import believed
 from models.candidates import NAIVES
 from models.engine_clock import engine_clock
-from models.engine_workers import end_with_the_caller, use_one_thread
 from models.forecaster import SeriesCalendar
 from models.long_frame import LongFrame
 from models.ready_model import READY, fit_ready
 from models.rhythm import Rhythm
 from models.short_lead import correct_short_leads
+from models.worker_processes import given, worker_processes
 
 __all__ = ["READY", "IssuedQuantiles", "issue_forecasts", "measured"]
 
@@ -119,26 +118,15 @@ def _each(work: _Work, stretches: Sequence[Sequence[pd.Timestamp]], jobs: int, l
     workers = min(jobs, len(stretches))
     if workers == 1:
         return [_stretch(work, moments, listener) for moments in stretches]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(work,)) as pool:
+    with worker_processes(workers, work) as pool:
         running = [pool.submit(_given_stretch, moments) for moments in stretches]
         for done in as_completed(running):
             listener.advance(len(done.result()))
         return [done.result() for done in running]
 
 
-# What a worker was started with.
-_given: list[_Work] = []
-
-
-def _begin(work: _Work) -> None:
-    end_with_the_caller()
-    use_one_thread()
-    _given[:] = [work]
-
-
 def _given_stretch(moments: Sequence[pd.Timestamp]) -> npt.NDArray[np.float32]:
-    return _stretch(_given[0], moments, SilentProgress())
+    return _stretch(given(), moments, SilentProgress())
 
 
 def _stretch(work: _Work, moments: Sequence[pd.Timestamp], listener: Progress) -> npt.NDArray[np.float32]:

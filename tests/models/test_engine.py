@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import cache
-from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
 import pytest
-from threadpoolctl import threadpool_info
 
 from headroom.errors import BadInputError
 from headroom.progress import SilentProgress
 from headroom.vocabulary import QUANTILE_COLUMNS
 from models.candidates import NAIVES
 from models.engine import FINAL, BacktestResult, backtest_frame, forecast_frame
-from models.engine_workers import end_with_the_caller, use_one_thread
 from models.long_frame import LongFrame
 
 HOUR = pd.Timedelta(hours=1)
@@ -240,27 +232,6 @@ def test_steps_of_five_minutes_are_forecast_on_their_own_grid():
     assert_proper(forecast)
     error = (forecast["0.5"] - forecast["y"]).abs() / forecast["y"]
     assert error.mean() < 0.03
-
-
-@pytest.mark.slow
-def test_a_worker_adds_up_in_one_thread(monkeypatch: pytest.MonkeyPatch):
-    """The limits have to hold for libraries that a worker has loaded before it begins, whatever its caller was started with."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(name, "2")
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=use_one_thread) as pool:
-        told = pool.submit(threadpool_info).result()
-    assert {library["internal_api"] for library in told} >= {"openblas"}
-    assert {library["num_threads"] for library in told} == {1}
-
-
-def test_an_interruption_ends_a_worker_at_once():
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_the_caller) as pool:
-        worker = pool.submit(os.getpid).result()
-        under_way, queued = pool.submit(time.sleep, 60), pool.submit(time.sleep, 60)
-        os.kill(worker, signal.SIGINT)
-        for work in (under_way, queued):
-            with pytest.raises(BrokenProcessPool):
-                work.result(timeout=20)
 
 
 class Stages(SilentProgress):
