@@ -60,19 +60,24 @@ def _of_recording(recording: Recording) -> pd.DataFrame:
 
 
 def coverage_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """`_table` as it is shown: rounded, and without what would mean nothing."""
+    shown = _table(rows)
+    shown.loc[shown["recording"].isin([ALL, MEAN]), ["WQL", "WQL uncalibrated"]] = np.nan  # a sum over units, or a mean
+    shown[["windows", "rows"]] = shown[["windows", "rows"]].astype("Int64").astype(object).where(shown[["windows", "rows"]].notna(), np.nan)
+    return shown.round({name: 4 if name.startswith("WQL") else 1 for name in shown.columns if name not in ("recording", "windows", "rows")})
+
+
+def _table(rows: pd.DataFrame) -> pd.DataFrame:
     """A row per recording, all rows together and the mean of recordings: coverage of the final forecast by bucket, WQL before and after."""
     named = [*((name, part) for name, part in rows.groupby("recording", sort=False)), (ALL, rows)]
     table = pd.DataFrame([{"recording": name, **_coverages(part)} for name, part in named])
     numbers = table[table["recording"] != ALL].drop(columns=["recording", "windows", "rows"]).mean()
     mean = pd.DataFrame([{"recording": MEAN, **numbers}])
-    shown = pd.concat([table, mean], ignore_index=True)
-    shown.loc[shown["recording"] == ALL, ["WQL", "WQL uncalibrated"]] = np.nan  # a sum over units would mean nothing
-    ratio = (shown["WQL"] / shown["WQL uncalibrated"] - 1).mul(100).round(1)
-    ratio[shown["recording"] == MEAN] = round(100 * (_geometric(table) - 1), 1)
-    shown["change of WQL %"] = ratio
-    shown.loc[shown["recording"] == MEAN, ["WQL", "WQL uncalibrated"]] = np.nan
-    shown[["windows", "rows"]] = shown[["windows", "rows"]].astype("Int64").astype(object).where(shown[["windows", "rows"]].notna(), np.nan)
-    return shown.round({name: 4 if name.startswith("WQL") else 1 for name in shown.columns if name not in ("recording", "windows", "rows")})
+    whole = pd.concat([table, mean], ignore_index=True)
+    whole["change of WQL %"] = 100 * (whole["WQL"] / whole["WQL uncalibrated"] - 1)
+    whole.loc[whole["recording"] == ALL, "change of WQL %"] = np.nan
+    whole.loc[whole["recording"] == MEAN, "change of WQL %"] = 100 * (_geometric(table) - 1)
+    return whole
 
 
 def doubt_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -112,8 +117,8 @@ def _geometric(table: pd.DataFrame) -> float:
 
 
 def bars(rows: pd.DataFrame) -> list[tuple[str, str, float, bool]]:
-    """(measure, bar, measured, met): the largest distance from the nominal level in points."""
-    table = coverage_table(rows).set_index("recording")
+    """(measure, bar, measured, met): the largest distance from the nominal level in points, judged before it is rounded."""
+    table = _table(rows).set_index("recording")
     each = table.drop(index=[ALL, MEAN])
     told = []
     for name, level in LEVELS.items():
