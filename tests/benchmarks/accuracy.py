@@ -171,8 +171,8 @@ def bars(found: Accuracy) -> list[tuple[str, str, float, bool]]:
         for peer, limit in ((FLAIR, 0.80), (AUTOGLUON, 0.90)):
             if peer in developed and developed[peer].notna().all():
                 told.append(_bar(f"WQL / {peer}, geometric mean", limit, _mean(developed[FINAL] / developed[peer])))
-    if AUTOGLUON in seconds:
-        both = seconds[[FINAL, AUTOGLUON]].dropna()
+    if AUTOGLUON in seconds and len(developed):
+        both = seconds.loc[seconds.index.isin(DEVELOPED_ON), [FINAL, AUTOGLUON]].dropna()
         told.append(_bar(f"CPU time / {AUTOGLUON}", 0.1, both[FINAL].sum() / both[AUTOGLUON].sum()))
     if M4 in wql.index:
         told.append(_bar("M4 hourly, CRPS", 0.0235, wql.loc[M4, FINAL]))
