@@ -164,3 +164,23 @@ def test_without_refit_a_model_of_refitted_candidates_repeats_the_day(history, e
     rows = history[history["unique_id"] == name]
     model = DemandModel.fit(rows, events, UTC, weights={name: {"flair": 1.0}}, calibration=Calibration.none(), issue_time=CUTOFF)
     assert set(model.predict(rows, events, CUTOFF, refit=False)["candidate"]) == {"seasonal-naive-24"}
+
+
+def test_what_learns_from_all_series_is_shown_all_that_are_forecast_and_gives_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LightGBM looks at the others, also at those that it has no weight on."""
+    given: dict[str, set[str]] = {}
+    weights = {"r/a/cpu": {"lightgbm": 1.0}, "r/b/cpu": {"flair": 1.0}, "q/c/cpu": {"seasonal-naive-24": 1.0}}
+    history = history_of(list(weights))
+    found = DemandModel.fit(history, no_events(), UTC, weights=weights, calibration=offsets(), issue_time=CUTOFF)
+    for name, forecaster in found.fitted.items():
+        plain = forecaster.predict_quantiles
+
+        def seen(rows: pd.DataFrame, *rest: object, name: str = name, plain=plain) -> pd.DataFrame:
+            given[name] = set(rows["unique_id"].unique())
+            return plain(rows, *rest)
+
+        monkeypatch.setattr(forecaster, "predict_quantiles", seen)
+    told = found.predict(history, no_events(), CUTOFF)
+    assert given == {"lightgbm": set(weights), "flair": {"r/b/cpu"}, "seasonal-naive-24": {"q/c/cpu"}}
+    assert dict(told.groupby("unique_id")["candidate"].first()) == {series: next(iter(mix)) for series, mix in weights.items()}
+    assert told.groupby("unique_id").size().eq(72).all()
